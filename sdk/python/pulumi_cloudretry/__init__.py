@@ -1,0 +1,1 @@
+"""Retry actions of cloud APIs as Pulumi resources."""
