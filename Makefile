@@ -1,0 +1,38 @@
+# The Python that the virtual environment is made from, and how many tests run at once: engine tests mostly wait.
+PYTHON ?= python3
+JOBS ?= 4
+
+.DEFAULT_GOAL := help
+.PHONY: help setup venv env demo lint test test-fast
+
+help:
+	@echo 'make demo        set everything up and watch five retries fire, once each, on the emulator'
+	@echo 'make test        lint, types and every test'
+	@echo 'make test-fast   the same without the tests that drive the Pulumi engine'
+	@echo 'make lint        lint, format and types only'
+	@echo 'make setup       the virtual environment and the Pulumi engine only'
+	@echo 'eval "$$(make -s env)"   give this shell the engine, the virtual environment and the plugin'
+
+setup:
+	@$(PYTHON) tools/setup.py
+
+venv:
+	@$(PYTHON) tools/setup.py --no-engine
+
+env:
+	@$(PYTHON) tools/setup.py --print-env
+
+demo: setup
+	@.venv/bin/python tools/demo.py
+
+lint: venv
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/mypy tools
+
+test: setup lint
+	.venv/bin/pytest -n $(JOBS)
+
+test-fast: lint
+	.venv/bin/pytest -n $(JOBS) -m 'not engine'
