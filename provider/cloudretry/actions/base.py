@@ -1,0 +1,285 @@
+"""What an action declares, and the inputs that all actions share.
+
+An action is data and four small functions: which targets the inputs name, the request that fires some of them, what
+the reply says of each, and what a status call says of each. Everything else (deciding, firing once, waiting,
+recording, the schema, the reference page, the emulator's routing) is derived from that declaration.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Generic, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from cloudretry import durations
+from cloudretry.actions.operation import Operation
+from cloudretry.errors import CloudRefused, NoAnswer
+from cloudretry.model import (
+    Answer,
+    Call,
+    Cloud,
+    Meaning,
+    Observation,
+    Place,
+    Reply,
+    Request,
+    State,
+    StateClass,
+    Target,
+)
+
+__all__ = [
+    "Action",
+    "ActionInputs",
+    "AlicloudInputs",
+    "FireWhen",
+    "HuaweicloudInputs",
+    "OnUnknown",
+    "SuccessPolicy",
+    "answered",
+    "read_object",
+]
+
+
+class FireWhen(StrEnum):
+    """Whether a target is looked at before it is fired."""
+
+    ALWAYS = "always"
+    RETRYABLE = "retryable"
+
+
+class SuccessPolicy(StrEnum):
+    """How many targets must succeed."""
+
+    ALL = "all"
+    ANY = "any"
+
+
+class OnUnknown(StrEnum):
+    """What the next run does with a fire whose outcome even the cloud's state does not tell."""
+
+    FAIL = "fail"
+    FIRE = "fire"
+
+
+def _duration(text: str) -> str:
+    durations.parse(text)
+    return text
+
+
+Duration = Annotated[str, AfterValidator(_duration)]
+
+
+class ActionInputs(BaseModel):
+    """The inputs that every action has beside its targets."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        validate_by_name=False,
+        validate_by_alias=True,
+        extra="forbid",
+        strict=True,
+        frozen=True,
+    )
+
+    region: Annotated[str, Field(min_length=1)] | None = Field(
+        None,
+        description="Region of the targets. Taken from the provider's configuration when it is not set, and then "
+        "fixed at create. Setting another one replaces the resource, which fires.",
+    )
+    triggers: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Any values. A change of one of them fires all targets again, once; nothing else does.",
+    )
+    fire_when: FireWhen = Field(
+        FireWhen.ALWAYS,
+        strict=False,
+        description="`always` fires without looking. `retryable` looks at each target first, fires only those that "
+        "can be retried and records the others as skipped, with the reason.",
+    )
+    wait: bool = Field(
+        True,
+        description="Wait until the retry has taken hold (not until the work is done). The time allowed is that of "
+        "`customTimeouts`, 30 minutes by default.",
+    )
+    max_attempts: Annotated[int, Field(ge=1, le=1000)] = Field(
+        3,
+        description="How often one target may be fired in one generation, over all runs. When the attempts are spent, "
+        "`up` fails and fires nothing.",
+    )
+    retry_in_run: bool = Field(
+        False,
+        description="Fire failed targets again within the same run, with a random pause between, while attempts are "
+        "left. By default one run fires a target once.",
+    )
+    cooldown: Duration | None = Field(
+        None,
+        description="Least time between two fires of the same target, such as `10m`. A target that is still cooling "
+        "down is not fired.",
+    )
+    success_policy: SuccessPolicy = Field(
+        SuccessPolicy.ALL,
+        strict=False,
+        description="`all` targets must succeed, or `any` one of them.",
+    )
+    reconcile: bool = Field(
+        False,
+        description="Look at the targets before each `up`, and fire those that the cloud shows failed. Takes effect "
+        "from the `up` after it is switched on.",
+    )
+    on_unknown: OnUnknown = Field(
+        OnUnknown.FAIL,
+        strict=False,
+        description="What to do with a target whose fire got no answer, when its state does not tell either: `fail` "
+        "and fire nothing, or `fire` it again.",
+    )
+
+    @property
+    def cooldown_seconds(self) -> float:
+        return durations.parse(self.cooldown) if self.cooldown else 0.0
+
+
+class HuaweicloudInputs(ActionInputs):
+    """Inputs of the actions on Huawei Cloud."""
+
+    project_id: Annotated[str, Field(min_length=1)] | None = Field(
+        None,
+        description="Project of the targets. Taken from the provider's configuration when it is not set, and then "
+        "fixed at create. Setting another one replaces the resource, which fires.",
+    )
+
+
+class AlicloudInputs(ActionInputs):
+    """Inputs of the actions on Alibaba Cloud."""
+
+
+InputsT = TypeVar("InputsT", bound=ActionInputs)
+
+UNKNOWN_STATE = State(StateClass.IN_PROGRESS, retryable=False, text="a state that this version does not know")
+
+
+class Action(ABC, Generic[InputsT]):
+    """One cloud retry API.
+
+    The class attributes are the declaration; an instance holds no state.
+    """
+
+    token: ClassVar[str]
+    title: ClassVar[str]
+    cloud: ClassVar[Cloud]
+    source: ClassVar[str]
+    """The API text that the action follows."""
+    deprecation: ClassVar[str] = ""
+    inputs: ClassVar[type[Any]]
+    fires: ClassVar[Operation]
+    looks: ClassVar[Operation]
+    permissions: ClassVar[Mapping[str, str]] = {}
+    """IAM or RAM permission by operation name, where a source names one."""
+    states: ClassVar[Mapping[str, State]]
+    errors: ClassVar[Mapping[str, Meaning]]
+    unclear_errors: ClassVar[frozenset[str]] = frozenset()
+    """Error codes after which the request may have had an effect on some targets."""
+    identity: ClassVar[tuple[str, ...]]
+    """Properties that make another resource of it when they change."""
+    target_list: ClassVar[tuple[str, str | None] | None] = None
+    """The property that lists the targets, and the key in each item (``None``: the item itself)."""
+    fire_size: ClassVar[int] = 1
+    """Most targets in one fire."""
+    look_size: ClassVar[int] = 1
+    """Most targets in one status call."""
+    stamped: ClassVar[bool] = False
+    """True where only a change of the job's times tells that a retry took hold."""
+    done_when: ClassVar[str]
+    """Where waiting ends, in words."""
+
+    @property
+    def name(self) -> str:
+        return self.token.rsplit(":", 1)[1]
+
+    @property
+    def module(self) -> str:
+        return self.token.split(":")[1]
+
+    @abstractmethod
+    def targets(self, inputs: InputsT) -> tuple[Target, ...]:
+        """The targets that the inputs name, in order, each once."""
+
+    def container(self, inputs: InputsT) -> str:  # noqa: ARG002
+        """The pool or cluster that holds the targets; empty where they stand alone."""
+        return ""
+
+    @abstractmethod
+    def imported(self, container: str, keys: Sequence[str]) -> dict[str, Any]:
+        """The inputs that name these targets, for an import.
+
+        :raises ValueError: the id does not fit this action.
+        """
+
+    @abstractmethod
+    def request(self, place: Place, targets: Sequence[Target], inputs: InputsT) -> Request:
+        """The one request that fires these targets."""
+
+    @abstractmethod
+    def read_reply(self, reply: Reply, targets: Sequence[Target]) -> dict[str, Answer]:
+        """What a reply without an error envelope says of each target, by key.
+
+        :raises NoAnswer: the reply is not what the API says, so what happened is not known.
+        """
+
+    @abstractmethod
+    def observe(self, call: Call, place: Place, targets: Sequence[Target]) -> dict[str, Observation]:
+        """Look at up to ``look_size`` targets, by key. Changes nothing.
+
+        :raises CloudRefused: the cloud does not answer the status call.
+        :raises NoAnswer: the answer is not what the API says.
+        :raises RequestNotSent: no connection.
+        """
+
+    def outputs(self, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:  # noqa: ARG002
+        """Outputs of this action beside those that all have, from its results as kept in state."""
+        return {}
+
+    def observation(self, word: str, *, message: str = "", error_code: str = "", stamp: str = "") -> Observation:
+        """An observation of a state by the cloud's own word for it, judged by the state table."""
+        state = self.states.get(word, UNKNOWN_STATE)
+        return Observation(
+            means=state.means,
+            cloud_status=word,
+            retryable=state.retryable,
+            message=message,
+            error_code=error_code,
+            stamp=stamp,
+        )
+
+    @staticmethod
+    def absent(message: str) -> Observation:
+        """The observation of a target that the cloud does not know."""
+        return Observation(StateClass.FAILED, "", retryable=False, message=message, missing=True)
+
+
+def answered(reply: Reply, *, missing: frozenset[int] | set[int] = frozenset()) -> Mapping[str, Any] | None:
+    """The object in a status call's reply, or ``None`` when its HTTP status is one that means "no such target".
+
+    :raises CloudRefused: another error.
+    :raises NoAnswer: not a JSON object.
+    """
+    if reply.status in missing:
+        return None
+    if reply.error is not None:
+        raise CloudRefused(reply.error)
+    return read_object(reply)
+
+
+def read_object(reply: Reply) -> Mapping[str, Any]:
+    """The JSON object in a reply.
+
+    :raises NoAnswer: it is something else.
+    """
+    if not isinstance(reply.body, Mapping):
+        excerpt = " ".join(reply.text.split())[:120]
+        raise NoAnswer(f"HTTP {reply.status} with a body that is not a JSON object: {excerpt!r}")
+    return reply.body

@@ -1,0 +1,132 @@
+"""ModelArts: restart a visualization job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from cloudretry.actions.base import Action, HuaweicloudInputs, answered, read_object
+from cloudretry.actions.operation import Operation
+from cloudretry.errors import NoAnswer
+from cloudretry.model import (
+    Answer,
+    Call,
+    Cloud,
+    FireOutcome,
+    Meaning,
+    Observation,
+    Place,
+    Reply,
+    Request,
+    State,
+    StateClass,
+    Target,
+)
+
+__all__ = ["VisualizationJobRestart", "VisualizationJobRestartInputs"]
+
+
+class VisualizationJobRestartInputs(HuaweicloudInputs):
+    """Inputs of a visualization job restart."""
+
+    job_id: Annotated[str, Field(pattern=r"^[0-9]{1,19}$")] = Field(
+        description="Id of the visualization job: digits, written as a string."
+    )
+
+
+class VisualizationJobRestart(Action[VisualizationJobRestartInputs]):
+    """Restart a ModelArts visualization job that failed, was stopped or has ended.
+
+    Where the sources differ: this API reports its errors as ``error_message`` (others say ``error_msg``), and the
+    HTTP status of a refusal is not documented, so ``is_success`` decides under any status. Which states may be
+    restarted is documented only by a refusal of status 8 (RUNNING); the others are inferred from the state's names.
+    """
+
+    token = "cloudretry:modelarts:VisualizationJobRestart"  # noqa: S105
+    title = "ModelArts visualization job restart"
+    cloud = Cloud.HUAWEICLOUD
+    source = "ModelArts API reference, Restarting a Visualization Job"
+    deprecation = (
+        "Huawei Cloud retired the visualization jobs of the old training management on 2023-06-30; its regions answer "
+        "APIGW.0101. Other sites of the same stack may still serve them."
+    )
+    inputs = VisualizationJobRestartInputs
+    fires = Operation(
+        "RestartVisualizationJob", "modelarts", "POST", "/v1/{project_id}/visualization-jobs/{job_id}/restart"
+    )
+    looks = Operation("ShowVisualizationJob", "modelarts", "GET", "/v1/{project_id}/visualization-jobs/{job_id}")
+    identity = ("jobId",)
+    done_when = "the job is RUNNING"
+    # In the order of the numbers 0 to 21 that the API answers with.
+    states: ClassVar[Mapping[str, State]] = {
+        "UNKNOWN": State(StateClass.IN_PROGRESS, retryable=False, text="not known yet"),
+        "INIT": State(StateClass.IN_PROGRESS, retryable=False, text="being initialized"),
+        "IMAGE_CREATING": State(StateClass.IN_PROGRESS, retryable=False, text="its image is being created"),
+        "IMAGE_FAILED": State(StateClass.FAILED, retryable=True, text="its image could not be created"),
+        "SUBMIT_TRYING": State(StateClass.IN_PROGRESS, retryable=False, text="being submitted"),
+        "SUBMIT_FAILED": State(StateClass.FAILED, retryable=True, text="could not be submitted"),
+        "DELETE_FAILED": State(StateClass.FAILED, retryable=False, text="could not be deleted"),
+        "WAITING": State(StateClass.IN_PROGRESS, retryable=False, text="queued"),
+        "RUNNING": State(StateClass.SUCCEEDED, retryable=False, text="running"),
+        "KILLING": State(StateClass.IDLE, retryable=False, text="being stopped"),
+        "COMPLETED": State(StateClass.SUCCEEDED, retryable=True, text="ended by itself"),
+        "FAILED": State(StateClass.FAILED, retryable=True, text="failed"),
+        "KILLED": State(StateClass.IDLE, retryable=True, text="stopped"),
+        "CANCELED": State(StateClass.IDLE, retryable=True, text="cancelled"),
+        "LOST": State(StateClass.FAILED, retryable=True, text="lost"),
+        "SCALING": State(StateClass.IN_PROGRESS, retryable=False, text="being scaled"),
+        "SUBMIT_MODEL_FAILED": State(StateClass.FAILED, retryable=False, text="its model could not be submitted"),
+        "DEPLOY_SERVICE_FAILED": State(StateClass.FAILED, retryable=False, text="its service could not be deployed"),
+        "CHECK_INIT": State(StateClass.IN_PROGRESS, retryable=False, text="its check is being prepared"),
+        "CHECK_RUNNING": State(StateClass.IN_PROGRESS, retryable=False, text="being checked"),
+        "CHECK_RUNNING_COMPLETED": State(StateClass.IN_PROGRESS, retryable=False, text="checked"),
+        "CHECK_FAILED": State(StateClass.FAILED, retryable=False, text="its check failed"),
+    }
+    errors: ClassVar[Mapping[str, Meaning]] = {
+        "ModelArts.0105": Meaning(
+            "The job cannot be restarted in its present state; its number stands in the message (8 is RUNNING).",
+            "Restart a job that failed, was stopped or has ended.",
+        ),
+        "ModelArts.0101": Meaning("An argument is not valid.", "Check jobId, region and project."),
+        "ModelArts.0104": Meaning("A parameter is wrong.", "Check jobId, region and project."),
+        "ModelArts.5000": Meaning("An internal error of ModelArts.", "Look at the job before another fire."),
+        "ModelArts.5001": Meaning("The token is blank.", "Check the credentials."),
+        "ModelArts.5002": Meaning("The token is not valid.", "Check the credentials."),
+    }
+
+    def targets(self, inputs: VisualizationJobRestartInputs) -> tuple[Target, ...]:
+        return (Target(inputs.job_id),)
+
+    def imported(self, container: str, keys: Sequence[str]) -> dict[str, Any]:
+        if container or len(keys) != 1:
+            raise ValueError("the id of a visualization job is its number, such as 10")
+        return {"jobId": keys[0]}
+
+    def request(
+        self,
+        place: Place,  # noqa: ARG002
+        targets: Sequence[Target],
+        inputs: VisualizationJobRestartInputs,  # noqa: ARG002
+    ) -> Request:
+        (target,) = targets
+        return Request(self.fires, path={"job_id": target.key})
+
+    def read_reply(self, reply: Reply, targets: Sequence[Target]) -> dict[str, Answer]:
+        body = read_object(reply)
+        if body.get("is_success") is not True:
+            raise NoAnswer(f"HTTP {reply.status} without is_success: {reply.text[:120]!r}")
+        return {target.key: Answer(FireOutcome.ACCEPTED) for target in targets}
+
+    def observe(self, call: Call, place: Place, targets: Sequence[Target]) -> dict[str, Observation]:  # noqa: ARG002
+        (target,) = targets
+        job = answered(call(Request(self.looks, path={"job_id": target.watched})), missing={404})
+        if job is None:
+            return {target.key: self.absent(f"the visualization job {target.key} does not exist")}
+        number = job.get("status")
+        if not isinstance(number, int):
+            raise NoAnswer(f"the details of visualization job {target.key} have no status number")
+        names = tuple(self.states)
+        word = names[number] if 0 <= number < len(names) else str(number)
+        return {target.key: self.observation(word, message=str(job.get("error_message") or ""))}

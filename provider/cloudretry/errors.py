@@ -1,0 +1,80 @@
+"""What can go wrong, as one tree.
+
+::
+
+    CloudRetryError                 anything below; its text is meant for the user
+    ├── InvalidInput                an input or a configuration value that cannot be used, by its path
+    ├── ConfigurationError          region, project or endpoint missing or contradictory
+    │   ├── CredentialsError        no credentials, or they could not be turned into a token
+    │   └── PinnedPlaceChanged      project or region is not the one that the resource was created in
+    ├── RequestNotSent              no connection could be made: nothing reached the cloud
+    ├── NoAnswer                    sent, and no answer came back that can be read
+    ├── CloudRefused                the cloud answered, and its answer is an error
+    └── JournalError                the write-ahead record could not be kept, so nothing was fired
+
+A failed *target* is not an exception: it is a :class:`cloudretry.model.Result`, recorded in the outputs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cloudretry.model import CloudError
+
+__all__ = [
+    "CloudRefused",
+    "CloudRetryError",
+    "ConfigurationError",
+    "CredentialsError",
+    "InvalidInput",
+    "JournalError",
+    "NoAnswer",
+    "PinnedPlaceChanged",
+    "RequestNotSent",
+]
+
+
+class CloudRetryError(Exception):
+    """Base of every error of this package. ``str(error)`` is complete and fit to be shown."""
+
+
+class InvalidInput(CloudRetryError):
+    """A value that cannot be used. ``path`` names the property, as in ``jobs[2].jobId``."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+class ConfigurationError(CloudRetryError):
+    """The provider's configuration does not say where or how to call the cloud."""
+
+
+class CredentialsError(ConfigurationError):
+    """No credentials were found, or the identity service did not accept them."""
+
+
+class PinnedPlaceChanged(ConfigurationError):
+    """The inherited project or region differs from the one that the resource was created in."""
+
+
+class RequestNotSent(CloudRetryError):
+    """No connection: the request did not leave this machine, so sending it again is safe."""
+
+
+class NoAnswer(CloudRetryError):
+    """The request went out and no readable answer came back: what it did is not known."""
+
+
+class CloudRefused(CloudRetryError):
+    """The cloud answered with an error; ``error`` holds its code, message and request id."""
+
+    def __init__(self, error: CloudError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class JournalError(CloudRetryError):
+    """The journal cannot be written, so nothing was fired. The text names the path and the remedy."""

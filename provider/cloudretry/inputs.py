@@ -1,0 +1,165 @@
+"""Check: every invalid property of a resource at once, each by its path, before anything is sent."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from cloudretry.actions import Action
+from cloudretry.actions.base import ActionInputs
+from cloudretry.errors import InvalidInput
+
+__all__ = ["UNKNOWN", "Unknown", "check", "given", "is_unknown", "parse", "property_path"]
+
+
+class Unknown:
+    """A value that a preview does not know yet."""
+
+    def __repr__(self) -> str:
+        return "<unknown>"
+
+
+UNKNOWN = Unknown()
+
+
+def is_unknown(value: Any) -> bool:
+    """Whether the value is unknown or holds something that is."""
+    if isinstance(value, Unknown):
+        return True
+    if isinstance(value, Mapping):
+        return any(is_unknown(item) for item in value.values())
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return any(is_unknown(item) for item in value)
+    return False
+
+
+def property_path(location: Sequence[str | int]) -> str:
+    """A path as Pulumi writes it: ``jobs[2].jobId``, ``triggers["a.b"]``."""
+    path = ""
+    for part in location:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part.isidentifier():
+            path += f".{part}" if path else part
+        else:
+            path += f'["{part}"]'
+    return path
+
+
+def given(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs that were set: a null is the same as nothing."""
+    return {name: value for name, value in inputs.items() if value is not None}
+
+
+def parse(action: Action[Any], inputs: Mapping[str, Any]) -> ActionInputs:
+    """The inputs of an action, typed.
+
+    :raises InvalidInput: the first of :func:`check`'s findings; check is asked before, so a user sees all of them.
+    """
+    try:
+        parsed: ActionInputs = action.inputs.model_validate(given(inputs))
+    except ValidationError:
+        raise next(iter(check(action, inputs))) from None
+    return parsed
+
+
+def check(
+    action: Action[Any], inputs: Mapping[str, Any], *, is_secret: Callable[[str], bool] = lambda _path: False
+) -> list[InvalidInput]:
+    """Everything that is wrong with the inputs. Unknown values are taken for right.
+
+    ``is_secret`` tells whether the value at a path must not be shown.
+    """
+    values = given(inputs)
+    problems: list[InvalidInput] = []
+    try:
+        action.inputs.model_validate(values)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            path = property_path(detail["loc"])
+            if not is_unknown(detail["input"]) or detail["type"] == "extra_forbidden":
+                problems.append(InvalidInput(path, _reason(action, detail, secret=is_secret(path))))
+    problems += _duplicates(action, values)
+    if values.get("reconcile") is True and not any(state.means == "Failed" for state in action.states.values()):
+        problems.append(
+            InvalidInput("reconcile", f"{action.name} has no failed state to reconcile with; take `reconcile` out")
+        )
+    return problems
+
+
+def _duplicates(action: Action[Any], values: Mapping[str, Any]) -> Iterator[InvalidInput]:
+    if action.target_list is None:
+        return
+    name, key = action.target_list
+    items = values.get(name)
+    if not isinstance(items, Sequence) or isinstance(items, str):
+        return
+    seen: Counter[str] = Counter()
+    for index, item in enumerate(items):
+        target = item.get(key) if key and isinstance(item, Mapping) else item
+        if not isinstance(target, str):
+            continue
+        seen[target] += 1
+        if seen[target] > 1:
+            yield InvalidInput(
+                property_path([name, index, *([key] if key else [])]),
+                f"{target!r} is listed before; name each target once",
+            )
+
+
+def _reason(action: Action[Any], detail: ErrorDetails, *, secret: bool) -> str:
+    got = "" if secret else f", got {_show(detail['input'])}"
+    context = detail.get("ctx", {})
+    kind = detail["type"]
+    if kind == "extra_forbidden":
+        known = _properties_at(action.inputs, detail["loc"][:-1])
+        near = get_close_matches(str(detail["loc"][-1]), known, n=1, cutoff=0.6)
+        hint = f"did you mean {near[0]}?" if near else f"the properties are {', '.join(sorted(known))}"
+        return f"{action.name} has no such property; {hint}"
+    if kind == "missing":
+        return "is required"
+    if kind in ("enum", "literal_error"):
+        return f"must be one of {context['expected']}{got}"
+    if kind == "string_pattern_mismatch":
+        return f"does not have the form of such a value ({context['pattern']}){got}"
+    if kind == "too_short":
+        return "must name at least one"
+    if kind == "string_too_short":
+        return "must not be empty"
+    if kind in ("greater_than_equal", "less_than_equal"):
+        return f"must be {'at least' if kind[0] == 'g' else 'at most'} {context.get('ge', context.get('le'))}{got}"
+    if kind == "value_error":
+        return str(context["error"])
+    kinds = {
+        "string_type": "a string",
+        "bool_type": "true or false",
+        "int_type": "a whole number",
+        "list_type": "a list",
+    }
+    kinds |= {"dict_type": "a map", "model_type": "an object"}
+    if kind in kinds:
+        return f"must be {kinds[kind]}{got}"
+    return f"{detail['msg'][0].lower()}{detail['msg'][1:]}{got}"
+
+
+def _show(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _properties_at(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
+    for part in location:
+        if isinstance(part, str):
+            model = next(_item_model(field.annotation) for field in model.model_fields.values() if field.alias == part)
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _item_model(annotation: Any) -> type[BaseModel]:
+    # Only lists of objects have properties of their own.
+    item: type[BaseModel] = annotation.__args__[0]
+    return item

@@ -1,0 +1,151 @@
+"""What a resource's outputs remember: the one place that knows their form.
+
+A diff compares new inputs with this record, never with the old inputs: after a run that failed in part the engine
+keeps the old inputs, though the new triggers were fired.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cloudretry.actions import Action
+from cloudretry.actions.base import SuccessPolicy
+from cloudretry.model import Place, Result, Status, rfc3339
+
+__all__ = ["HISTORY_LENGTH", "NAMED_FAILURES", "UNFINISHED", "Record", "history_entry", "verdict"]
+
+HISTORY_LENGTH = 20
+NAMED_FAILURES = 20
+
+UNFINISHED = frozenset({Status.FAILED, Status.PARTIALLY_FAILED, Status.IN_PROGRESS, Status.UNKNOWN})
+"""Verdicts that leave work for the next ``up``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What was fired and what came of it.
+
+    ``inputs`` are the inputs as last recorded, triggers among them: those that were *fired*, or adopted. ``adopted``
+    is false from an import until the first ``up``.
+    """
+
+    inputs: Mapping[str, Any]
+    place: Place
+    status: Status
+    generation: int
+    results: Mapping[str, Result]
+    fired_at: str | None = None
+    fire_ids: tuple[str, ...] = ()
+    request_ids: tuple[str, ...] = ()
+    emulator: bool = False
+    history: tuple[Mapping[str, Any], ...] = field(default=())
+
+    @property
+    def triggers(self) -> Mapping[str, Any]:
+        return self.inputs.get("triggers") or {}
+
+    @property
+    def adopted(self) -> bool:
+        return self.generation > 0 or "triggers" in self.inputs
+
+    @property
+    def unfinished(self) -> bool:
+        return self.status in UNFINISHED
+
+    def to_outputs(self, action: Action[Any]) -> dict[str, Any]:
+        """The outputs of the resource; names that say nothing are left out."""
+        results = [result.to_state() for result in self.results.values()]
+        place = {"region": self.place.region, "projectId": self.place.project_id}
+        outputs = {
+            **self.inputs,
+            **{name: value for name, value in place.items() if value},
+            "status": self.status.value,
+            "generation": self.generation,
+            "firedAt": self.fired_at,
+            "fireIds": list(self.fire_ids),
+            "requestIds": list(self.request_ids),
+            "emulator": self.emulator,
+            "results": results,
+            "history": [dict(run) for run in self.history],
+            **action.outputs(results),
+        }
+        return {name: value for name, value in outputs.items() if value is not None}
+
+    @classmethod
+    def from_outputs(cls, action: Action[Any], outputs: Mapping[str, Any]) -> Record:
+        inputs = {
+            name: outputs[name]
+            for name in (
+                model_field.alias or python_name for python_name, model_field in action.inputs.model_fields.items()
+            )
+            if outputs.get(name) is not None
+        }
+        results = [Result.from_state(item) for item in outputs.get("results") or ()]
+        place = Place(str(outputs.get("region") or ""), str(outputs.get("projectId") or ""), _container(action, inputs))
+        return cls(
+            inputs=inputs,
+            place=place,
+            status=Status(outputs["status"]),
+            generation=int(outputs["generation"]),
+            results={result.target: result for result in results},
+            fired_at=outputs.get("firedAt"),
+            fire_ids=tuple(outputs.get("fireIds") or ()),
+            request_ids=tuple(outputs.get("requestIds") or ()),
+            emulator=bool(outputs.get("emulator")),
+            history=tuple(outputs.get("history") or ()),
+        )
+
+
+def _container(action: Action[Any], inputs: Mapping[str, Any]) -> str:
+    return str(action.container(action.inputs.model_validate(inputs)))
+
+
+def verdict(results: Iterable[Result], policy: SuccessPolicy = SuccessPolicy.ALL) -> Status:
+    """The verdict of a run on all its targets: what is still open comes before what failed."""
+    count = Counter(result.status for result in results)
+    good = count[Status.SUCCEEDED] + count[Status.SKIPPED] + count[Status.ACCEPTED]
+    if policy is SuccessPolicy.ANY and count[Status.SUCCEEDED]:
+        return Status.SUCCEEDED
+    for open_status in (Status.IN_PROGRESS, Status.UNKNOWN):
+        if count[open_status]:
+            return open_status
+    if count[Status.FAILED]:
+        return Status.PARTIALLY_FAILED if good else Status.FAILED
+    for status in (Status.ACCEPTED, Status.SUCCEEDED):
+        if count[status]:
+            return status
+    return Status.SKIPPED
+
+
+def history_entry(
+    *,
+    at: float,
+    reason: str,
+    generation: int,
+    triggers: Sequence[str],
+    fired: int,
+    results: Iterable[Result],
+    status: Status,
+    request_ids: Sequence[str],
+) -> dict[str, Any]:
+    """One run, in short. Triggers are named, never valued: a value may be secret."""
+    all_results = list(results)
+    failed = [result.target for result in all_results if result.status is Status.FAILED]
+    entry: dict[str, Any] = {
+        "at": rfc3339(at),
+        "reason": reason,
+        "generation": generation,
+        "fired": fired,
+        "status": status.value,
+        "outcomes": dict(sorted(Counter(result.status.value for result in all_results).items())),
+    }
+    if triggers:
+        entry["triggers"] = list(triggers)
+    if failed:
+        entry["failedTargets"] = failed[:NAMED_FAILURES]
+    if request_ids:
+        entry["requestIds"] = list(request_ids[:NAMED_FAILURES])
+    return entry

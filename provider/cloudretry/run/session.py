@@ -1,0 +1,69 @@
+"""What one run works with: the action, the cloud, the clock and how long it may take."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from cloudretry.actions import Action
+from cloudretry.actions.base import ActionInputs
+from cloudretry.clock import Clock
+from cloudretry.errors import NoAnswer
+from cloudretry.model import CloudClient, Place
+
+__all__ = ["Session"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One run of one resource.
+
+    ``deadline`` is a time of the clock's monotonic seconds. ``jitter`` gives a number from 0 to 1. ``poll_interval``
+    fixes the pause between two looks, in seconds; without it the pause adapts.
+    """
+
+    action: Action[Any]
+    inputs: ActionInputs
+    place: Place
+    client: CloudClient
+    clock: Clock
+    executor: Executor
+    deadline: float
+    cancelled: asyncio.Event
+    progress: Callable[[str], None]
+    jitter: Callable[[], float]
+    poll_interval: float | None = None
+
+    @property
+    def remaining(self) -> float:
+        return self.deadline - self.clock.monotonic()
+
+    @property
+    def over(self) -> bool:
+        return self.cancelled.is_set() or self.remaining <= 0
+
+    async def blocking(self, function: Callable[..., T], *arguments: Any, patience: float = 0.0) -> T:
+        """Run a call that blocks on the network, off the event loop.
+
+        Once the run is cancelled the call has ``patience`` more seconds; then it is left to itself.
+
+        :raises NoAnswer: the run was cancelled before the call ended.
+        """
+        calling = asyncio.get_running_loop().run_in_executor(self.executor, function, *arguments)
+        cancelling = asyncio.ensure_future(self.cancelled.wait())
+        try:
+            either: set[asyncio.Future[Any]] = {calling, cancelling}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not calling.done():
+                await asyncio.wait({calling}, timeout=patience)
+        finally:
+            cancelling.cancel()
+        if not calling.done():
+            calling.add_done_callback(lambda call: call.cancelled() or call.exception())
+            raise NoAnswer("cancelled before the answer came")
+        return calling.result()
