@@ -10,8 +10,9 @@ OLDEST = (3, 11)
 if sys.version_info < OLDEST:
     # Before any import of ours: an older Python cannot even read those files.
     sys.exit(
-        "setup: Python {}.{} is too old: {}.{} or newer is needed. "
-        "Name one with `make PYTHON=python3.12 ...`.".format(*(sys.version_info[:2] + OLDEST))
+        "setup: Python {}.{} is too old: {}.{} or newer is needed. Name one with `make PYTHON=python3.12 ...`.".format(
+            *(sys.version_info[:2] + OLDEST)
+        )
     )
 
 from bootstrap.main import main  # noqa: E402  (the version is looked at first)

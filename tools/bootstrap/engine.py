@@ -11,6 +11,7 @@ import subprocess
 import threading
 import urllib.request
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,8 @@ class GoModule:
 
 
 _SDK = "github.com/pulumi/pulumi/sdk/v3"
-_CLI = GoModule("cli", ("github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",))
 _GENSDK = GoModule("cli", ("./gensdk",))
+_CLI = GoModule("cli", ("github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", *_GENSDK.programs))
 _HOSTS = GoModule(
     "hosts",
     (f"{_SDK}/python/cmd/pulumi-language-python", f"{_SDK}/nodejs/cmd/pulumi-language-nodejs"),
@@ -82,15 +83,13 @@ class Engine:
         """Find, fetch or build it. Raises SetupError."""
         if self.is_fresh():
             return
-        with work.alone(self.path / "engine.lock", "another set-up makes the Pulumi engine; waiting for it"):
+        with self._alone(work):
             if self.is_fresh():
                 return
             self._stamp.unlink(missing_ok=True)
             for stage in self.path.glob("stage-*"):
                 shutil.rmtree(stage)
-            record = (
-                self._from_path(work) or self._from_installer(work, venv_is_made) or self._from_source(work)
-            )
+            record = self._from_path(work) or self._from_installer(work, venv_is_made) or self._from_source(work)
             replace_text(self._stamp, json.dumps(record))
 
     def require_a_way(self) -> None:
@@ -104,17 +103,27 @@ class Engine:
     def make_gensdk(self, work: Work) -> Path:
         """Build the SDK generator, whichever way the CLI came, and return its path. Raises SetupError."""
         gensdk = self.bin / "gensdk"
-        wanted = {"sources": self._sources_hash()}
-        if _read(self._gensdk_stamp) == wanted and os.access(gensdk, os.X_OK):
+        if self._gensdk_is_fresh(gensdk):
             return gensdk
-        with work.alone(self.path / "engine.lock", "another set-up makes the Pulumi engine; waiting for it"):
+        with self._alone(work):
+            if self._gensdk_is_fresh(gensdk):
+                return gensdk
             fault = _fault_of_go(self._go_version_needed())
             if fault is not None:
                 raise SetupError(fault)
             work.say("building the SDK generator from source, once")
             self._build(work, "SDK generator", _GENSDK)
-            replace_text(self._gensdk_stamp, json.dumps(wanted))
+            self._record_gensdk()
         return gensdk
+
+    def _gensdk_is_fresh(self, gensdk: Path) -> bool:
+        return _read(self._gensdk_stamp).get("sources") == self._sources_hash() and os.access(gensdk, os.X_OK)
+
+    def _record_gensdk(self) -> None:
+        replace_text(self._gensdk_stamp, json.dumps({"sources": self._sources_hash()}))
+
+    def _alone(self, work: Work) -> AbstractContextManager[None]:
+        return work.alone(self.path / "engine.lock", "another set-up makes the Pulumi engine; waiting for it")
 
     def _from_path(self, work: Work) -> dict[str, Any] | None:
         cli, why_not = _good_cli_on_path(self.path)
@@ -161,6 +170,7 @@ class Engine:
             shutil.copyfile(Path(module) / script, target)
             target.chmod(0o755)
         self._move_in(stage)
+        self._record_gensdk()
         work.say("the Pulumi engine is ready")
         return {"kind": "source", "sources": self._sources_hash()}
 

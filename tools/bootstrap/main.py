@@ -23,7 +23,7 @@ def main() -> int:
     """Make what is asked for; print the shell's lines when asked. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="setup", description=__doc__)
     parser.add_argument("--no-engine", action="store_true", help="make the virtual environment only")
-    parser.add_argument("--gensdk", action="store_true", help="build the SDK generator too")
+    parser.add_argument("--gensdk", action="store_true", help="make sure of the SDK generator too")
     parser.add_argument(
         "--print-env",
         choices=("sh", "json"),
@@ -68,7 +68,7 @@ def _make(work: Work, venv: Venv, engine: Engine | None) -> None:
 def _environment_text(venv: Venv, engine: Engine, form: str) -> str:
     # The language host ignores the `virtualenv` option: a program runs with the first Python on PATH.
     folders = [str(venv.path / "bin"), str(engine.bin)]
-    values = {"PULUMI_SKIP_UPDATE_CHECK": "true", "VIRTUAL_ENV": str(venv.path)}
+    values = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
     if form == "json":
         return json.dumps({"path": folders, "values": values})
     exports = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import sys
+import tomllib
 from pathlib import Path
 
 from bootstrap.work import ProgramError, SetupError, Work, replace_text
@@ -73,10 +74,13 @@ class Venv:
             raise
 
     def _wanted(self) -> dict[str, str]:
-        made_from = hashlib.sha256()
-        for source in (self.root / "pyproject.toml", self.root / "provider" / "cloudretry" / "version.py"):
-            made_from.update(source.read_bytes())
-        return {"root": str(self.root), "sha256": made_from.hexdigest()}
+        with (self.root / "pyproject.toml").open("rb") as file:
+            described = tomllib.load(file)
+        # The settings of lint, types and tests change nothing in what is installed.
+        described["tool"] = described["tool"]["hatch"]
+        version = self.root / described["tool"]["version"]["path"]
+        text = json.dumps(described, sort_keys=True) + version.read_text(encoding="utf-8")
+        return {"root": str(self.root), "sha256": hashlib.sha256(text.encode()).hexdigest()}
 
     def _recorded(self) -> dict[str, str] | None:
         try:

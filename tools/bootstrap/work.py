@@ -23,8 +23,8 @@ class SetupError(Exception):
     """What is missing or went wrong, and the remedy, in one line for people."""
 
 
-class Cancelled(Exception):  # noqa: N818 (not a fault: another part of the set-up has failed, or Ctrl-C)
-    """The set-up is being ended."""
+class Cancelled(Exception):
+    """The set-up is being ended: another part of it has failed, or somebody pressed Ctrl-C."""
 
 
 class ProgramError(SetupError):
