@@ -81,7 +81,13 @@ class Work:
             )
             self._programs.add(program)
         lines: list[str] = []
-        reader = threading.Thread(target=lambda: lines.extend(program.stdout or ()), daemon=True)
+
+        def read() -> None:
+            assert program.stdout is not None
+            with program.stdout:
+                lines.extend(program.stdout)
+
+        reader = threading.Thread(target=read, daemon=True)
         reader.start()
         started = time.monotonic()
         try:
@@ -102,7 +108,7 @@ class Work:
                 program.wait()
             with self._lock:
                 self._programs.discard(program)
-        reader.join()
+            reader.join()
         if self._cancelled.is_set():
             raise Cancelled
         if code != 0:
