@@ -1,0 +1,44 @@
+"""The clouds: a signed connection to each, and the words of their gateways."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+from cloudretry.model import Cloud, CloudClient
+
+if TYPE_CHECKING:
+    from cloudretry.config import ProviderConfig
+
+__all__ = ["connect"]
+
+
+def connect(
+    cloud: Cloud,
+    config: ProviderConfig,
+    *,
+    region: str | None = None,
+    project_id: str | None = None,
+    emulator_url: str | None = None,
+    clock: Callable[[], float] = time.time,
+) -> CloudClient:
+    """A client for the region and project, else for the configured ones; with ``emulator_url``, for the emulator.
+
+    Nothing is sent yet. ``clock`` is seconds since the epoch, for signatures and the ends of tokens.
+
+    :raises ConfigurationError: region or credentials are missing or cannot be used; the text says how to give them.
+    :raises InvalidInput: the region is not one.
+    """
+    # Each brings in an HTTP library, and most commands of the engine need neither.
+    if cloud is Cloud.HUAWEICLOUD:
+        from cloudretry.clouds import huaweicloud
+
+        client = huaweicloud.connect(
+            config, region=region, project_id=project_id, emulator_url=emulator_url, clock=clock
+        )
+        # Its project is read-only, being looked up when first needed; the protocol's is a plain attribute.
+        return cast(CloudClient, client)
+    from cloudretry.clouds import alicloud
+
+    return alicloud.connect(config, region=region, emulator_url=emulator_url, clock=clock)

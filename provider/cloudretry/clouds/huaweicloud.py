@@ -1,0 +1,243 @@
+"""Huawei Cloud and other clouds of the same make: endpoints, signed requests, the gateway's words."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from urllib.parse import quote
+
+from cloudretry.clouds.huaweicloud_credentials import (
+    AccessKey,
+    Credential,
+    IdentityService,
+    Outgoing,
+    PasswordToken,
+    Profile,
+    Token,
+    chosen_kind,
+    read_profile,
+)
+from cloudretry.clouds.huaweicloud_errors import GATEWAY_ERRORS, is_throttling, read
+from cloudretry.clouds.limits import Limits
+from cloudretry.clouds.redaction import Redaction
+from cloudretry.config import AssumeRole, ProviderConfig, check_host_label
+from cloudretry.errors import ConfigurationError, InvalidInput
+from cloudretry.http import Transport
+from cloudretry.model import Reply, Request
+
+__all__ = ["GATEWAY_ERRORS", "SERVICES", "HuaweicloudClient", "connect", "is_throttling"]
+
+SERVICES = ("modelarts", "workspace", "drs", "iam")
+"""The services that have an endpoint of their own, as they are named in host names."""
+
+_CLOUD = "myhuaweicloud.com"
+_EUROPE = ("eu-west-1", "myhuaweicloud.eu")
+
+
+class HuaweicloudClient:
+    """A connection to the services of one region and project."""
+
+    def __init__(
+        self,
+        *,
+        region: str,
+        project_id: str,
+        project_name: str,
+        endpoints: Mapping[str, str],
+        credential: Credential,
+        identity: IdentityService,
+        transport: Transport,
+        limits: Limits,
+        redaction: Redaction,
+        emulator: bool,
+        clock: Callable[[], float],
+    ) -> None:
+        self.region = region
+        self.emulator = emulator
+        self.endpoints = endpoints
+        self._project_id = project_id
+        self._project_name = project_name
+        self._credential = credential
+        self._identity = identity
+        self._transport = transport
+        self._limits = limits
+        self._redaction = redaction
+        self._clock = clock
+        self._looking_up = threading.Lock()
+
+    @cached_property
+    def project_id(self) -> str:
+        """The project's id; the first time, it may have to be asked for.
+
+        :raises CredentialsError: it is not given and cannot be looked up.
+        :raises RequestNotSent: the identity service cannot be reached now.
+        """
+        with self._looking_up:
+            if not self._project_id and isinstance(self._credential, PasswordToken):
+                self._project_id = self._credential.project_id
+            if not self._project_id:
+                with self._limits.slot():
+                    self._project_id = self._identity.project_id(self._project_name, self._credential)
+            return self._project_id
+
+    def send(self, request: Request) -> Reply:
+        """See :meth:`cloudretry.model.CloudClient.send`. A 401 renews what can be renewed and sends once more:
+        the gateway refused, so the request did not reach its service.
+        """
+        outgoing = self._outgoing(request)
+        headers = self._credential.authorized(outgoing, self.project_id)
+        reply = self._exchange(outgoing, headers)
+        if reply.status == 401 and self._credential.renew(headers):
+            reply = self._exchange(outgoing, self._credential.authorized(outgoing, self.project_id))
+        return reply
+
+    def close(self) -> None:
+        """Close the kept-alive connections."""
+        self._transport.close()
+
+    def _outgoing(self, request: Request) -> Outgoing:
+        values = {"project_id": self.project_id, **request.path}
+        path = re.sub(r"{(\w+)}", lambda name: _segment(name[1], values[name[1]]), request.operation.path)
+        body = request.body
+        return Outgoing(
+            method=request.operation.method,
+            endpoint=self.endpoints[request.operation.service],
+            path=path,
+            query=tuple(request.query.items()),
+            headers={"Content-Type": "application/json", **request.headers},
+            body=None if body is None else json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(),
+        )
+
+    def _exchange(self, outgoing: Outgoing, headers: Mapping[str, str]) -> Reply:
+        with self._limits.slot():
+            answer = self._transport.send(outgoing.method, outgoing.url, headers, outgoing.body)
+        return read(answer, now=self._clock(), redact=self._redaction)
+
+
+def connect(
+    config: ProviderConfig,
+    *,
+    region: str | None = None,
+    project_id: str | None = None,
+    emulator_url: str | None = None,
+    clock: Callable[[], float] = time.time,
+) -> HuaweicloudClient:
+    """A client for that region and project, else for the configured ones. Nothing is sent yet.
+
+    The configured project belongs to the configured region: for another region, without a project, the region's own
+    project is looked up.
+
+    :raises ConfigurationError: the region or the credentials are missing; the text says how to give them.
+    """
+    cloud = config.huaweicloud
+    profile = None
+    if not emulator_url and chosen_kind(config) == "profile":
+        profile = read_profile(cloud)
+    home = cloud.region or (profile.region if profile else "")
+    project = project_id or ""
+    if emulator_url:
+        from cloudretry.emulator.credentials import CREDENTIALS
+
+        home = home or CREDENTIALS.region
+        project = project or cloud.project_id or CREDENTIALS.project_id
+    where = region or home
+    if not where:
+        raise ConfigurationError(
+            "No region for Huawei Cloud. Set HW_REGION_NAME, run "
+            "`pulumi config set --path cloudretry:huaweicloud.region eu-de`, or set region on the resource."
+        )
+    try:
+        check_host_label(where)
+    except ValueError as error:
+        raise InvalidInput("region", str(error)) from None
+    project_name = where
+    if where == home:
+        project = project or cloud.project_id or (profile.project_id if profile else "")
+        project_name = cloud.project_name or where
+    redaction = Redaction()
+    transport = Transport(
+        connect_timeout=config.connect_timeout,
+        read_timeout=config.read_timeout,
+        ca_file=config.ca_file,
+        allow_plain_http=config.allow_plain_http,
+        connections=config.max_concurrent_requests,
+    )
+    endpoints = _endpoints(config, where, emulator_url)
+    identity = IdentityService(endpoints["iam"], transport, clock=clock, redaction=redaction)
+    if emulator_url:
+        credential: Credential = AccessKey(CREDENTIALS.access_key, CREDENTIALS.secret_key, clock=clock)
+    else:
+        credential = _credential(config, profile, identity, redaction, project, project_name, clock)
+    return HuaweicloudClient(
+        region=where,
+        project_id=project,
+        project_name=project_name,
+        endpoints=endpoints,
+        credential=credential,
+        identity=identity,
+        transport=transport,
+        limits=Limits(config.max_concurrent_requests, config.requests_per_second),
+        redaction=redaction,
+        emulator=bool(emulator_url),
+        clock=clock,
+    )
+
+
+def _endpoints(config: ProviderConfig, region: str, emulator_url: str | None) -> dict[str, str]:
+    if emulator_url:
+        return dict.fromkeys(SERVICES, emulator_url.rstrip("/"))
+    cloud = config.huaweicloud
+    suffix = cloud.cloud or (_EUROPE[1] if region.startswith(_EUROPE[0]) else _CLOUD)
+    usual = {service: f"https://{service}.{region}.{suffix}" for service in SERVICES}
+    if cloud.auth_url:
+        usual["iam"] = cloud.auth_url
+    return {service: getattr(cloud.endpoints, service) or url for service, url in usual.items()}
+
+
+def _credential(
+    config: ProviderConfig,
+    profile: Profile | None,
+    identity: IdentityService,
+    redaction: Redaction,
+    project_id: str,
+    project_name: str,
+    clock: Callable[[], float],
+) -> Credential:
+    cloud = config.huaweicloud
+    role: AssumeRole | None = cloud.assume_role or (profile.role if profile else None)
+    secret_key, security_token, token, password = (
+        secret.get_secret_value() if secret else ""
+        for secret in (cloud.secret_key, cloud.security_token, cloud.token, cloud.password)
+    )
+    redaction.add(secret_key, security_token, token, password)
+    own: Credential
+    match chosen_kind(config):
+        case "accessKey":
+            own = AccessKey(cloud.access_key or "", secret_key, security_token, clock=clock)
+        case "token":
+            own = Token(token)
+        case "userName":
+            own = identity.password_token(
+                user_name=cloud.user_name or "",
+                password=password,
+                domain_name=cloud.domain_name or "",
+                # The project is the agency's, and one's own account does not know it.
+                project_id="" if role else project_id,
+                project_name="" if role else project_name,
+            )
+        case _:
+            found = profile or read_profile(cloud)
+            redaction.add(found.sk, found.security_token)
+            own = AccessKey(found.ak, found.sk, found.security_token, clock=clock)
+    return identity.agency_key(role, own) if role else own
+
+
+def _segment(name: str, value: str) -> str:
+    if value in ("", ".", ".."):
+        # The path would be another API's.
+        raise InvalidInput(name, f"{value!r} cannot stand in the path of a request")
+    return quote(value, safe="-_.~")
