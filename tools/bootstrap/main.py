@@ -18,6 +18,9 @@ from bootstrap.work import SetupError, Work
 
 ROOT = Path(__file__).resolve().parents[2]
 
+VALUES = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
+"""Variables for the CLI, beside PATH. Login and passphrase are the person's own."""
+
 
 def main() -> int:
     """Make what is asked for; print the shell's lines when asked. Returns the exit code."""
@@ -47,7 +50,7 @@ def main() -> int:
         print("setup: interrupted; the next run goes on from here", file=sys.stderr)
         return 130
     if options.print_env:
-        print(_environment_text(venv, engine, options.print_env))
+        print(_shell_text(venv, engine, options.print_env))
     return 0
 
 
@@ -65,13 +68,17 @@ def _make(work: Work, venv: Venv, engine: Engine | None) -> None:
     work.together(make_venv, lambda: engine.make(work, venv_is_made))
 
 
-def _environment_text(venv: Venv, engine: Engine, form: str) -> str:
+def path_folders(venv: Venv, engine: Engine) -> list[str]:
+    """The folders that come first on the PATH of a shell or program that uses what was set up."""
     # The language host ignores the `virtualenv` option: a program runs with the first Python on PATH.
-    folders = [str(venv.path / "bin"), str(engine.bin)]
-    values = {"PULUMI_SKIP_UPDATE_CHECK": "true"}
+    return [str(venv.path / "bin"), str(engine.bin)]
+
+
+def _shell_text(venv: Venv, engine: Engine, form: str) -> str:
+    folders = path_folders(venv, engine)
     if form == "json":
-        return json.dumps({"path": folders, "values": values})
-    exports = [f"export {name}={shlex.quote(value)}" for name, value in values.items()]
+        return json.dumps({"path": folders, "values": VALUES})
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in VALUES.items()]
     return "\n".join([f'export PATH={shlex.quote(os.pathsep.join(folders))}:"$PATH"', *exports])
 
 
