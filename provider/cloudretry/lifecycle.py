@@ -28,6 +28,7 @@ from cloudretry.run.wait import settled
 
 __all__ = [
     "DEFAULT_TIMEOUT",
+    "NOWHERE",
     "Backend",
     "Change",
     "ChangeKind",
@@ -37,13 +38,18 @@ __all__ = [
     "check",
     "create",
     "diff",
+    "not_fired",
     "preview_outputs",
     "read",
+    "recorded_inputs",
     "update",
 ]
 
 DEFAULT_TIMEOUT = 1800.0
 """Seconds that a create or an update may take when ``customTimeouts`` says nothing."""
+
+NOWHERE = Place("")
+"""For a diff that is to compare no inherited place."""
 
 LONGEST_ID = 200
 NAMED_IN_FAILURE = 5
@@ -131,6 +137,9 @@ def diff(action: Action[Any], outputs: Mapping[str, Any], news: Mapping[str, Any
     changes += _setting_changes(action, record, values)
     if record.unfinished:
         changes.append(Change("status", ChangeKind.UPDATE, of_output=True))
+    if not record.adopted:
+        # The first update after an import adopts what the program says, even where it says the same.
+        changes.append(Change("history", ChangeKind.UPDATE, of_output=True))
     return Difference(tuple(changes))
 
 
@@ -242,6 +251,26 @@ async def update(
     inputs = parse(action, values)
     check_pinned(record.place, given(values), backend.inherited(action.cloud))
     return await _carry_out(action, record, given(values), inputs, backend, circumstances, resource_id=identifier)
+
+
+def not_fired(action: Action[Any], values: Mapping[str, Any], why: str) -> Outcome:
+    """The outcome of a create that could not even start, for an engine that cannot keep state and fail as well.
+
+    The next update fires all targets: none has had an attempt.
+    """
+    inputs = parse(action, values)
+    place = Place(inputs.region or "", getattr(inputs, "project_id", None) or "", action.container(inputs))
+    results = [
+        Result(target.key, Status.FAILED, error_message=f"not fired: {why}") for target in action.targets(inputs)
+    ]
+    record = Record(
+        inputs={**given(values), "triggers": given(values).get("triggers", {})},
+        place=place,
+        status=Status.FAILED,
+        generation=1,
+        results={result.target: result for result in results},
+    )
+    return Outcome(_new_id(action, record), record.to_outputs(action), why)
 
 
 async def _carry_out(
@@ -513,6 +542,11 @@ async def _import(action: Action[Any], identifier: str, backend: Backend, circum
         emulator=session.client.emulator,
     )
     return Outcome(identifier, record.to_outputs(action))
+
+
+def recorded_inputs(action: Action[Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The inputs that an import found, for the program that is to declare it."""
+    return dict(Record.from_outputs(action, outputs).inputs)
 
 
 # --- ids --------------------------------------------------------------------------------------------------------------

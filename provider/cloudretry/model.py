@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
-from cloudretry.actions.operation import Operation
+from cloudretry.operation import Operation
 
 __all__ = [
     "Answer",

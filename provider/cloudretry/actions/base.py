@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from cloudretry import durations
-from cloudretry.actions.operation import Operation
+from cloudretry.operation import Operation
 from cloudretry.errors import CloudRefused, NoAnswer
 from cloudretry.model import (
     Answer,

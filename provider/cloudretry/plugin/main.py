@@ -1,0 +1,98 @@
+"""The plugin process: ``pulumi-resource-cloudretry``.
+
+The engine starts this process several times for one ``up`` and waits for the port, so the port is printed before
+anything heavy is imported; the rest comes with the first call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+if TYPE_CHECKING:
+    from cloudretry.plugin.server import Provider
+
+__all__ = ["main"]
+
+MAX_MESSAGE = 400 * 1024 * 1024
+"""Bytes; what the engine itself allows."""
+
+PARENT_CHECK = 1.0
+"""Seconds between two looks whether the engine still lives."""
+
+GRACE = 8.0
+"""Seconds that running calls have to end in once the process is told to."""
+
+
+class _LateHandlers(grpc.GenericRpcHandler):
+    """Imports and builds the provider at the first call."""
+
+    def __init__(self, engine_address: str) -> None:
+        self._engine_address = engine_address
+        self.provider: Provider | None = None
+        self._find: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler | None] | None = None
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        if self._find is None:
+            from cloudretry.plugin.server import Provider, handlers
+
+            self.provider = Provider(self._engine_address)
+            self._find = handlers(self.provider)
+        return self._find(handler_call_details)
+
+
+async def _serve(arguments: list[str]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    handlers = _LateHandlers(next((word for word in arguments if not word.startswith("-")), ""))
+    limits = [("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.max_send_message_length", MAX_MESSAGE)]
+    server = grpc.aio.server(options=limits)
+    server.add_generic_rpc_handlers((handlers,))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    _announce(port)
+    orphaned = asyncio.create_task(_engine_gone())
+    stopped = asyncio.create_task(stop.wait())
+    waiting: set[asyncio.Task[Any]] = {orphaned, stopped}
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    if handlers.provider is not None:
+        handlers.provider.cancel()
+    await server.stop(GRACE)
+    if handlers.provider is not None:
+        await handlers.provider.close()
+
+
+def _announce(port: int) -> None:
+    """Print the port, and keep everything else off the pipe that the engine reads it from."""
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+    os.dup2(2, 1)
+
+
+async def _engine_gone() -> None:
+    """Return once the process that started this one has ended."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        await asyncio.sleep(PARENT_CHECK)
+
+
+def main() -> None:
+    """Serve until the engine ends."""
+    asyncio.run(_serve(sys.argv[1:]))
+    # Threads that are still waiting for a slow cloud must not hold up the end.
+    sys.stderr.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+"""Property values on the wire, as Pulumi's ``proto`` documentation defines them, and as Python values.
+
+Nothing is lost on the way in or out: a secret becomes :class:`Secret`, a value that is not known yet
+:data:`cloudretry.inputs.UNKNOWN`, and an asset, archive or resource reference stays the mapping that it is on the wire.
+Whole numbers become ``int``: the wire knows only doubles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf import struct_pb2
+
+from cloudretry.inputs import UNKNOWN, Unknown, is_unknown, property_path
+
+__all__ = ["SIGNATURE", "Secret", "from_struct", "is_known", "plain", "rewrap", "secret_paths", "to_struct"]
+
+SIGNATURE = "4dabf18193072939515e22adb298388d"
+"""The key that marks a special object."""
+
+SECRET = "1b47061264138c4ac30d75fd1eb44270"
+OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
+UNKNOWN_TEXT = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+"""An unknown value; other texts that begin alike mark unknown numbers, lists and so on, and are unknown as well."""
+
+UNKNOWN_TEXTS = frozenset(
+    {
+        UNKNOWN_TEXT,
+        "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",  # bool
+        "3eeb2bf0-c639-47a8-9e75-3b44932eb421",  # number
+        "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",  # array
+        "030794c1-ac77-496b-92df-f27374a8bd58",  # asset
+        "e48ece36-62e2-4504-bad9-02848725956a",  # archive
+        "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",  # object
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A value that must never be shown."""
+
+    value: Any
+
+    def __repr__(self) -> str:
+        return "Secret(...)"
+
+
+def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
+    """The properties in a message."""
+    return {name: _from_value(value) for name, value in struct.fields.items()}
+
+
+def _from_value(value: struct_pb2.Value) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind == "number_value":
+        number = value.number_value
+        return int(number) if number.is_integer() and abs(number) < 2**53 else number
+    if kind == "string_value":
+        return UNKNOWN if value.string_value in UNKNOWN_TEXTS else value.string_value
+    if kind == "bool_value":
+        return value.bool_value
+    if kind == "list_value":
+        return [_from_value(item) for item in value.list_value.values]
+    if kind == "struct_value":
+        return _from_object(from_struct(value.struct_value))
+    return None
+
+
+def _from_object(members: dict[str, Any]) -> Any:
+    signature = members.get(SIGNATURE)
+    if signature == SECRET:
+        return Secret(members.get("value"))
+    if signature == OUTPUT:
+        value = members.get("value", UNKNOWN)
+        return Secret(value) if members.get("secret") else value
+    return members
+
+
+def to_struct(properties: Mapping[str, Any]) -> struct_pb2.Struct:
+    """A message of the properties. A ``None`` property is left out."""
+    struct = struct_pb2.Struct()
+    for name, value in properties.items():
+        if value is not None:
+            _to_value(value, struct.fields[name])
+    return struct
+
+
+def _to_value(value: Any, into: struct_pb2.Value) -> None:
+    if value is None:
+        into.null_value = struct_pb2.NULL_VALUE
+    elif isinstance(value, Secret):
+        into.struct_value.fields[SIGNATURE].string_value = SECRET
+        _to_value(value.value, into.struct_value.fields["value"])
+    elif isinstance(value, Unknown):
+        into.string_value = UNKNOWN_TEXT
+    elif isinstance(value, bool):
+        into.bool_value = value
+    elif isinstance(value, int | float):
+        into.number_value = value
+    elif isinstance(value, str):
+        into.string_value = value
+    elif isinstance(value, Mapping):
+        into.struct_value.SetInParent()
+        for name, item in value.items():
+            _to_value(item, into.struct_value.fields[name])
+    else:
+        into.list_value.SetInParent()
+        for item in value:
+            _to_value(item, into.list_value.values.add())
+
+
+def plain(value: Any) -> Any:
+    """The value without its secret marks."""
+    if isinstance(value, Secret):
+        return plain(value.value)
+    if isinstance(value, Mapping):
+        return {name: plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value
+
+
+def rewrap(value: Any, like: Any) -> Any:
+    """The value, secret wherever ``like`` is secret at the same path."""
+    if isinstance(like, Secret):
+        return value if isinstance(value, Secret) or value is None else Secret(value)
+    if isinstance(value, Mapping) and isinstance(like, Mapping):
+        return {name: rewrap(item, like.get(name)) for name, item in value.items()}
+    if isinstance(value, list) and isinstance(like, list):
+        return [rewrap(item, like[index] if index < len(like) else None) for index, item in enumerate(value)]
+    return value
+
+
+def secret_paths(value: Any, location: tuple[str | int, ...] = ()) -> Iterator[str]:
+    """The paths at which the value is secret."""
+    if isinstance(value, Secret):
+        yield property_path(location)
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from secret_paths(item, (*location, name))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from secret_paths(item, (*location, index))
+
+
+def is_known(value: Any) -> bool:
+    """Whether the value holds nothing unknown, secret or not."""
+    return not is_unknown(plain(value))

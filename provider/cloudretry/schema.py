@@ -1,0 +1,268 @@
+"""The package schema, derived from the actions and the configuration.
+
+``python -m cloudretry.schema`` prints it. Nothing in it is written by hand but the outputs, which are the same for all
+actions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+
+from cloudretry.actions import ACTIONS, Action
+from cloudretry.config import ProviderConfig
+from cloudretry.model import Status
+from cloudretry.version import __version__
+
+__all__ = ["schema", "schema_text"]
+
+REPOSITORY = "https://github.com/pulumi-cloudretry/pulumi-cloudretry"
+
+_ANY = {"$ref": "pulumi.json#/Any"}
+_STRING = {"type": "string"}
+_INTEGER = {"type": "integer"}
+
+_STATUS_WORDS = {
+    Status.ACCEPTED: "The cloud accepted the retry, and nothing was waited for.",
+    Status.IN_PROGRESS: "The retry has not taken hold yet; the next `up` goes on waiting.",
+    Status.SUCCEEDED: "The retry has taken hold.",
+    Status.FAILED: "The retry failed; the next `up` fires the failed targets while attempts are left.",
+    Status.PARTIALLY_FAILED: "Some targets failed, others did not.",
+    Status.SKIPPED: "Nothing was fired, for the reason given.",
+    Status.UNKNOWN: "A fire got no answer, and the cloud's state does not tell what became of it.",
+}
+
+_RESULT = {
+    "target": (_STRING, "The target, by its id."),
+    "status": ({"$ref": "#/types/cloudretry:index:Status"}, "The verdict on this target."),
+    "cloudStatus": (_STRING, "The cloud's own word for its state when it was last seen."),
+    "attempts": (_INTEGER, "How often it was fired in this generation."),
+    "firedAt": (_STRING, "When it was last fired (RFC 3339, UTC)."),
+    "errorCode": (_STRING, "The cloud's error code."),
+    "errorMessage": (_STRING, "The cloud's words, or ours where it said none."),
+    "skippedReason": (
+        _STRING,
+        "Why it was not fired: `AlreadyRunning`, `InProgress`, `NotRetryable` or `Imported`.",
+    ),
+    "handle": (_STRING, "The id that status calls ask for, where the retry returned one of its own."),
+    "before": (_STRING, "The job's times before the fire, while they are needed to recognize a rerun."),
+}
+
+_RUN = {
+    "at": (_STRING, "When the run began (RFC 3339, UTC)."),
+    "reason": (_STRING, "Why: `create`, `triggers`, `targets added`, `failed targets`, `resume` or `import adopted`."),
+    "generation": (_INTEGER, "The generation that it belongs to."),
+    "triggers": ({"type": "array", "items": _STRING}, "The names of the triggers that changed; never their values."),
+    "fired": (_INTEGER, "How many targets were fired."),
+    "status": ({"$ref": "#/types/cloudretry:index:Status"}, "The verdict of the run."),
+    "outcomes": ({"type": "object", "additionalProperties": _INTEGER}, "How many targets ended with which status."),
+    "failedTargets": ({"type": "array", "items": _STRING}, "At most 20 of the failed targets."),
+    "requestIds": ({"type": "array", "items": _STRING}, "At most 20 of the cloud's request ids."),
+}
+
+_OUTPUTS = {
+    "status": ({"$ref": "#/types/cloudretry:index:Status"}, "The verdict of the last run."),
+    "generation": (
+        _INTEGER,
+        "How many times a fire of all targets was asked for: the create, and each trigger change.",
+    ),
+    "firedAt": (_STRING, "When a target was last fired (RFC 3339, UTC)."),
+    "fireIds": ({"type": "array", "items": _STRING}, "The ids of the last run's fires, as the journal has them."),
+    "requestIds": ({"type": "array", "items": _STRING}, "The cloud's ids of the last run's requests."),
+    "emulator": ({"type": "boolean"}, "True if no real cloud was called."),
+    "results": (
+        {"type": "array", "items": {"$ref": "#/types/cloudretry:index:TargetResult"}},
+        "What came of each target.",
+    ),
+    "history": (
+        {"type": "array", "items": {"$ref": "#/types/cloudretry:index:Run"}},
+        "The last 20 runs, oldest first.",
+    ),
+}
+
+_REQUIRED_OUTPUTS = ("status", "generation", "fireIds", "requestIds", "emulator", "results", "history", "triggers")
+
+_OUTPUT_WORDS = {"retryJobId": "The id of the task that the retry started; it may differ from `jobId`."}
+
+
+class _Types(dict[str, Any]):
+    """The types of the schema, collected while the properties are written."""
+
+    def of(self, annotation: Any, module: str) -> dict[str, Any]:
+        """The type of a field; models and enumerations are added on the way."""
+        origin, arguments = get_origin(annotation), get_args(annotation)
+        if origin is Annotated:
+            return self.of(arguments[0], module)
+        if origin in (Union, UnionType):
+            (inner,) = (argument for argument in arguments if argument is not type(None))
+            return self.of(inner, module)
+        if origin is list:
+            return {"type": "array", "items": self.of(arguments[0], module)}
+        if origin is dict or origin is Mapping:
+            return {"type": "object", "additionalProperties": self.of(arguments[1], module)}
+        if annotation is SecretStr:
+            return {"type": "string", "secret": True}
+        simple = {str: "string", bool: "boolean", int: "integer", float: "number"}.get(annotation)
+        if simple:
+            return {"type": simple}
+        if annotation is Any:
+            return dict(_ANY)
+        return {"$ref": f"#/types/{self._named(annotation, module)}"}
+
+    def _named(self, kind: type[Any], module: str) -> str:
+        module = "index" if kind.__module__.endswith(("actions.base", "config", "model")) else module
+        token = f"cloudretry:{module}:{kind.__name__}"
+        if token not in self:
+            self[token] = {}
+            self[token] = self._enumeration(kind) if issubclass(kind, StrEnum) else self._object(kind, module)
+        return token
+
+    @staticmethod
+    def _enumeration(kind: type[StrEnum]) -> dict[str, Any]:
+        words = _STATUS_WORDS if kind is Status else {}
+        values = [
+            {"name": _pascal(item.name), "value": item.value} | ({"description": words[item]} if item in words else {})  # type: ignore[index]
+            for item in kind
+        ]
+        return {"type": "string", "description": _first_paragraph(kind), "enum": values}
+
+    def _object(self, kind: type[BaseModel], module: str) -> dict[str, Any]:
+        properties, required = self.properties(kind, module)
+        return {
+            "type": "object",
+            "description": _first_paragraph(kind),
+            "properties": properties,
+            "required": required,
+        }
+
+    def properties(self, kind: type[BaseModel], module: str) -> tuple[dict[str, Any], list[str]]:
+        """The properties of a model, and those that are required."""
+        fields = {field.alias or name: field for name, field in kind.model_fields.items()}
+        properties = {name: self._property(field, module) for name, field in fields.items()}
+        return properties, sorted(name for name, field in fields.items() if field.is_required())
+
+    def _property(self, field: FieldInfo, module: str) -> dict[str, Any]:
+        described = {**self.of(field.annotation, module), "description": field.description}
+        default = field.get_default()
+        if isinstance(default, bool | int | float | str) and not field.is_required():
+            described["description"] += f" Default: `{json.dumps(default)}`."
+        return described
+
+
+@cache
+def schema_text() -> str:
+    """The schema as compact JSON, as the plugin answers with it."""
+    return json.dumps(schema(), separators=(",", ":"))
+
+
+def schema() -> dict[str, Any]:
+    """The schema as a Pulumi package specification."""
+    types = _Types()
+    types.of(Status, "index")
+    types["cloudretry:index:TargetResult"] = _described_object(
+        "What came of one target.", _RESULT, ("target", "status", "attempts")
+    )
+    types["cloudretry:index:Run"] = _described_object(
+        "One run in the history.", _RUN, ("at", "reason", "generation", "fired", "status", "outcomes")
+    )
+    config, _ = types.properties(ProviderConfig, "index")
+    resources = {action.token: _resource(action, types) for action in ACTIONS.values()}
+    return {
+        "name": "cloudretry",
+        "displayName": "Cloud Retry",
+        "version": __version__,
+        "description": "Retry actions of cloud APIs as resources: fired once, waited for, recorded.",
+        "keywords": ["pulumi", "cloudretry", "category/cloud", "kind/native"],
+        "homepage": REPOSITORY,
+        "repository": REPOSITORY,
+        "license": "Apache-2.0",
+        "publisher": "pulumi-cloudretry",
+        "meta": {"moduleFormat": "(.*)"},
+        "config": {"variables": config},
+        "provider": {
+            "description": "Where and how the clouds are called. Every property may also come from the stack's "
+            "configuration (`cloudretry:*`) and, where its page names one, from the environment.",
+            "inputProperties": config,
+        },
+        "types": dict(sorted(types.items())),
+        "resources": resources,
+        "language": {
+            "python": {
+                "packageName": "pulumi_cloudretry",
+                "requires": {"pulumi": ">=3.200.0,<4.0.0"},
+                "respectSchemaVersion": True,
+                "pyproject": {"enabled": True},
+                "inputTypes": "classes-and-dicts",
+            },
+            "nodejs": {
+                "packageName": "@pulumi-cloudretry/cloudretry",
+                "dependencies": {"@pulumi/pulumi": "^3.200.0"},
+                "devDependencies": {"typescript": "^5.0.0", "@types/node": "^20"},
+                "respectSchemaVersion": True,
+            },
+            "go": {
+                "importBasePath": "github.com/pulumi-cloudretry/pulumi-cloudretry/sdk/go/cloudretry",
+                "generateResourceContainerTypes": True,
+                "respectSchemaVersion": True,
+            },
+        },
+    }
+
+
+def _resource(action: Action[Any], types: _Types) -> dict[str, Any]:
+    inputs, required = types.properties(action.inputs, action.module)
+    extra = {name: (_STRING, _OUTPUT_WORDS[name]) for name in action.outputs([])}
+    outputs = {name: {**kind, "description": words} for name, (kind, words) in (_OUTPUTS | extra).items()}
+    place = [name for name in ("region", "projectId") if name in inputs]
+    return {
+        "description": _description(action),
+        "inputProperties": inputs,
+        "requiredInputs": required,
+        "properties": inputs | outputs,
+        "required": sorted({*required, *place, *_REQUIRED_OUTPUTS}),
+    }
+
+
+def _description(action: Action[Any]) -> str:
+    parts = [_whole_docstring(type(action)), f"Waiting ends when {action.done_when}."]
+    if action.deprecation:
+        parts.append(f"**Note**: {action.deprecation}")
+    parts.append(f"API: {action.source}.")
+    return "\n\n".join(parts)
+
+
+def _described_object(words: str, properties: Mapping[str, Any], required: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": words,
+        "properties": {name: {**kind, "description": text} for name, (kind, text) in properties.items()},
+        "required": sorted(required),
+    }
+
+
+def _paragraphs(kind: type[Any]) -> Iterator[str]:
+    for paragraph in (kind.__doc__ or "").split("\n\n"):
+        yield " ".join(paragraph.split()).replace("``", "`")
+
+
+def _first_paragraph(kind: type[Any]) -> str:
+    return next(_paragraphs(kind))
+
+
+def _whole_docstring(kind: type[Any]) -> str:
+    return "\n\n".join(_paragraphs(kind))
+
+
+def _pascal(name: str) -> str:
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+if __name__ == "__main__":
+    print(json.dumps(schema(), indent=2))  # noqa: T201 - this is its purpose

@@ -1,0 +1,135 @@
+"""The lifecycle behind the engine's dynamic provider.
+
+The engine keeps a pickle of the provider in each resource's state. It is a reference to :class:`ActionProvider` by
+name and the action's token, so that no code is in the state and a new version of the code is no difference.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    ConfigureRequest,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    ResourceProvider,
+    UpdateResult,
+)
+from pulumi.runtime import rpc
+
+from cloudretry import lifecycle
+from cloudretry.actions import ACTIONS, Action
+from cloudretry.backend import ConfiguredBackend
+from cloudretry.config import ProviderConfig, load
+from cloudretry.errors import CloudRetryError
+from cloudretry.inputs import UNKNOWN, check
+
+__all__ = ["FAILURE", "JOURNAL_KEY", "TIMEOUTS", "ActionProvider"]
+
+JOURNAL_KEY = "__journalKey"
+"""Hidden input: who this resource is. The dynamic provider is not told a URN."""
+
+TIMEOUTS = "__timeouts"
+"""Hidden input: the seconds that a create and an update may take."""
+
+FAILURE = "failure"
+"""Output: why the last run fails the ``up``. The dynamic provider cannot fail and keep the state, so the program does."""
+
+_HIDDEN = frozenset({"__provider", JOURNAL_KEY, TIMEOUTS})
+
+
+class ActionProvider(ResourceProvider):
+    """One action's lifecycle, as the engine's dynamic provider calls it."""
+
+    serialize_as_secret_always = False
+
+    def __init__(self, token: str) -> None:
+        super().__init__()
+        self.token = token
+
+    def configure(self, req: ConfigureRequest) -> None:
+        names = [field.alias or name for name, field in ProviderConfig.model_fields.items()]
+        given = {name: value for name in names if (value := req.config.get(f"cloudretry:{name}")) is not None}
+        self._config = json.dumps(given, sort_keys=True)
+
+    @property
+    def _action(self) -> Action[Any]:
+        return ACTIONS[self.token]
+
+    @property
+    def _backend(self) -> ConfiguredBackend:
+        return _backend(self._config)
+
+    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        problems = check(self._action, _visible(news))
+        return CheckResult(news, [CheckFailure(problem.path, problem.reason) for problem in problems])
+
+    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+        # A place that is not the pinned one is reported by the update: an error in here would be shown as a traceback.
+        difference = lifecycle.diff(self._action, _visible(_olds), _visible(_news), lifecycle.NOWHERE)
+        changes = bool(difference.changes) or bool(_olds.get(FAILURE))
+        return DiffResult(changes=changes, replaces=list(difference.replaces))
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        values = _visible(props)
+        try:
+            done = asyncio.run(lifecycle.create(self._action, values, self._backend, _circumstances(props, "create")))
+        except CloudRetryError as error:
+            done = lifecycle.not_fired(self._action, values, str(error))
+        return CreateResult(done.resource_id, _with_failure(done))
+
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
+        olds, values = _visible(_olds), _visible(_news)
+        try:
+            done = asyncio.run(
+                lifecycle.update(self._action, _id, olds, values, self._backend, _circumstances(_news, "update"))
+            )
+        except CloudRetryError as error:
+            return UpdateResult({**olds, FAILURE: str(error)})
+        return UpdateResult(_with_failure(done))
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        olds = _visible(props)
+        done = asyncio.run(lifecycle.read(self._action, id_, olds, self._backend, lifecycle.Circumstances()))
+        kept = {name: props[name] for name in (FAILURE, JOURNAL_KEY, TIMEOUTS) if name in props}
+        return ReadResult(done.resource_id, {**done.outputs, **kept})
+
+
+@lru_cache(maxsize=8)
+def _backend(config: str) -> ConfiguredBackend:
+    """One backend for all the classes of a program that have the same configuration."""
+    return ConfiguredBackend(load(json.loads(config), os.environ))
+
+
+def _with_failure(done: lifecycle.Outcome) -> dict[str, Any]:
+    return {**done.outputs, FAILURE: done.failure} if done.failure else done.outputs
+
+
+def _circumstances(props: Mapping[str, Any], operation: str) -> lifecycle.Circumstances:
+    seconds = (props.get(TIMEOUTS) or {}).get(operation, lifecycle.DEFAULT_TIMEOUT)
+    return lifecycle.Circumstances(timeout=float(seconds))
+
+
+def _visible(props: Mapping[str, Any]) -> dict[str, Any]:
+    """The properties without the hidden ones, in the lifecycle's terms."""
+    return {name: _plain(value) for name, value in props.items() if name not in _HIDDEN}
+
+
+def _plain(value: Any) -> Any:
+    if value == rpc.UNKNOWN:
+        return UNKNOWN
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
