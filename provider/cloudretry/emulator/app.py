@@ -15,7 +15,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from cloudretry.actions.operation import Operation
 from cloudretry.emulator import (
     auth_alicloud,
     auth_huaweicloud,
@@ -33,6 +32,7 @@ from cloudretry.emulator.errors import EmulatorError
 from cloudretry.emulator.exchange import Answer, Call, Handler, Refusal
 from cloudretry.emulator.faults import Fault
 from cloudretry.emulator.store import Store, Transaction
+from cloudretry.operation import Operation
 
 __all__ = ["ABORT", "build_app"]
 

@@ -20,6 +20,7 @@ from cloudretry.emulator.store import Transaction
 __all__ = ["authenticate", "authenticate_for_project", "gateway_refusal", "signed_by"]
 
 _ALGORITHM = "SDK-HMAC-SHA256"
+_UNSIGNED = "UNSIGNED-PAYLOAD"
 _TOLERANCE = 900.0
 """Seconds that a signature's date may differ from the emulator's real time."""
 _AUTHORIZATION = re.compile(
@@ -127,10 +128,10 @@ def _canonical_path(raw_path: str) -> str:
 
 
 def _payload_hash(call: Call) -> str:
-    computed = hashlib.sha256(call.body).hexdigest()
-    declared = call.header("x-sdk-content-sha256")
-    # A declared hash must be the body's; only one that says the body is unsigned stands for any body.
-    return declared if declared == "UNSIGNED-PAYLOAD" else computed
+    # A declared hash counts only if it says that the body is unsigned; an empty body is signed even then.
+    if call.body and call.header("x-sdk-content-sha256") == _UNSIGNED:
+        return _UNSIGNED
+    return hashlib.sha256(call.body).hexdigest()
 
 
 def _encode(text: str) -> str:

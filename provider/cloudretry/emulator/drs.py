@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cloudretry.actions.operation import Operation
 from cloudretry.emulator import targets
 from cloudretry.emulator.exchange import Answer, Call, Handler, Refusal
 from cloudretry.emulator.store import Transaction
 from cloudretry.emulator.targets import DRS_JOB, Target
+from cloudretry.operation import Operation
 
 __all__ = ["HANDLERS", "ROUTES"]
 

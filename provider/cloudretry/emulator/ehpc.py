@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from cloudretry.actions.operation import Operation
 from cloudretry.emulator import targets
 from cloudretry.emulator.auth_alicloud import refusal
 from cloudretry.emulator.exchange import Answer, Call, Handler, Refusal
 from cloudretry.emulator.store import Transaction
 from cloudretry.emulator.targets import EHPC_JOB, Container, Target
+from cloudretry.operation import Operation
 
 __all__ = ["HANDLERS", "ROUTES", "VERSION"]
 

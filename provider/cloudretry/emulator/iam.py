@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from cloudretry.actions.operation import Operation
 from cloudretry.emulator import sessions
 from cloudretry.emulator.auth_huaweicloud import authenticate
 from cloudretry.emulator.credentials import CREDENTIALS
 from cloudretry.emulator.exchange import Answer, Call, Handler, Refusal
 from cloudretry.emulator.loading import options
 from cloudretry.emulator.store import Transaction
+from cloudretry.operation import Operation
 
 __all__ = ["HANDLERS", "ROUTES"]
 

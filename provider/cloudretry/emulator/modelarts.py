@@ -7,19 +7,18 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from cloudretry.actions.operation import Operation
 from cloudretry.emulator import targets
 from cloudretry.emulator.exchange import Answer, Call, Handler, Refusal
 from cloudretry.emulator.loading import options
 from cloudretry.emulator.store import Transaction
 from cloudretry.emulator.targets import POOL_SCOPE, VISUALIZATION_JOB, Container, Target
+from cloudretry.operation import Operation
 
 __all__ = ["HANDLERS", "ROUTES"]
 
 _RESTARTABLE = frozenset({"3", "5", "10", "11", "12", "13", "14"})
 _BAD = frozenset({"3", "5", "6", "11", "14", "16", "17", "21"})
 _SORT_KEYS = ("job_id", "job_name", "job_desc", "create_time", "status")
-_SCOPE_MESSAGES = ("EnableFailed",)
 
 
 def _bad_request(message: str) -> Refusal:
@@ -111,7 +110,7 @@ def _scope_type(scope: Target) -> str:
 def _scope_status(scope: Target, now: float) -> dict[str, Any]:
     state = scope.shown(now).state(now)
     status: dict[str, Any] = {"scopeType": _scope_type(scope), "state": state, "plugins": []}
-    if state in _SCOPE_MESSAGES:
+    if state == "EnableFailed":
         status["message"] = scope.details()["message"]
     return status
 
@@ -211,4 +210,7 @@ HANDLERS: Mapping[str, Handler] = {
     "ListVisualizationJobs": list_visualization_jobs,
 }
 
-ROUTES = (Operation("ListPools", "modelarts", "GET", "/v2/{project_id}/pools"),)
+ROUTES = (
+    Operation("ListPools", "modelarts", "GET", "/v2/{project_id}/pools"),
+    Operation("ListVisualizationJobs", "modelarts", "GET", "/v1/{project_id}/visualization-jobs"),
+)

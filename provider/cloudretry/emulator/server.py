@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -87,16 +88,15 @@ class Emulator:
 
         if self._thread is not None:
             raise EmulatorError("the emulator is started already")
-        listener = _listen(self._host, self._port)
-        try:
+        with ExitStack() as undo:
+            listener = undo.enter_context(_listen(self._host, self._port))
             store = Store(self._state)
+            undo.callback(store.close)
             control = Control(store, self._clock)
             control.load(self._scenario)
             leaving = asyncio.Event()
             server = Server(build_app(store, control, self._clock, leaving, OPERATIONS), leaving)
-        except BaseException:
-            listener.close()
-            raise
+            undo.pop_all()
         self._store, self._control, self._server = store, control, server
         self._url = _url_of(self._host, listener)
         self._thread = threading.Thread(target=server.run, args=([listener],), name="cloudretry-emulator", daemon=True)

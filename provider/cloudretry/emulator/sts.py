@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from cloudretry.actions.operation import Operation
 from cloudretry.emulator import sessions
 from cloudretry.emulator.auth_alicloud import refusal
 from cloudretry.emulator.credentials import CREDENTIALS
 from cloudretry.emulator.exchange import Answer, Call, Handler
 from cloudretry.emulator.store import Transaction
+from cloudretry.operation import Operation
 
 __all__ = ["HANDLERS", "ROUTES", "VERSION"]
 

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from cloudretry.actions.operation import Operation
 from cloudretry.emulator import targets
 from cloudretry.emulator.exchange import Answer, Call, Handler, Refusal
 from cloudretry.emulator.store import Transaction
 from cloudretry.emulator.targets import WORKSPACE_JOB, Target
+from cloudretry.operation import Operation
 
 __all__ = ["HANDLERS", "ROUTES"]
 
