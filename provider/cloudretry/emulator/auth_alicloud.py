@@ -102,9 +102,9 @@ def _check_v3(call: Call, tx: Transaction) -> None:
     _check_date(call.header("x-acs-date"))
     expected, to_sign = signed_with_sha256(pair.secret_key, names, call)
     if not hmac.compare_digest(expected, parts["signature"]):
-        raise _mismatch(to_sign)
+        raise _mismatch(403, to_sign)
     if not hmac.compare_digest(call.header("x-acs-content-sha256"), hashlib.sha256(call.body).hexdigest()):
-        raise _mismatch(to_sign)
+        raise _mismatch(403, to_sign)
     _check_security_token(tx, pair, call.header("x-acs-security-token"))
     _claim(tx, call.header("x-acs-signature-nonce"))
 
@@ -120,7 +120,8 @@ def _check_v1(call: Call, tx: Transaction) -> None:
     _check_date(parameters["Timestamp"])
     expected, to_sign = signed_with_sha1(pair.secret_key, call)
     if not hmac.compare_digest(expected.encode(), parameters["Signature"].encode()):
-        raise _mismatch(to_sign)
+        # The older SDK expects this status: it then compares what was signed and blames the secret.
+        raise _mismatch(400, to_sign)
     _check_security_token(tx, pair, parameters.get("SecurityToken", ""))
     _claim(tx, parameters["SignatureNonce"])
 
@@ -191,9 +192,9 @@ def _missing(name: str) -> Refusal:
     )
 
 
-def _mismatch(to_sign: str) -> Refusal:
+def _mismatch(status: int, to_sign: str) -> Refusal:
     return refusal(
-        403,
+        status,
         "SignatureDoesNotMatch",
         f"Specified signature is not matched with our calculation. server string to sign is:{to_sign}",
     )
