@@ -19,7 +19,7 @@ from cloudretry.emulator import CREDENTIALS
 
 CLUSTER = "ehpc-hz-1"
 
-pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning")
 
 
 def ids(*job_ids):

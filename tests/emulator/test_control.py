@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import requests
 
-from cloudretry.emulator import CREDENTIALS
+from cloudretry.emulator import CREDENTIALS, requestlog
 
 YAML = """
 drsJobs:
@@ -147,3 +147,11 @@ def test_a_target_can_be_put_into_a_state(control):
     assert state == "PAUSING"
     assert "0 of this id" in control("POST", "targets", json={"id": "none", "state": "x"}).json()["error"]
     assert control("POST", "targets", json={"id": job}).status_code == 400
+
+
+def test_the_log_forgets_the_oldest_requests_and_the_end_of_long_bodies(emulator, huaweicloud, monkeypatch):
+    monkeypatch.setattr(requestlog, "_KEPT", 3)
+    for n in range(5):
+        huaweicloud.drs_states(f"jb{n}", "x" * 70_000)
+    assert [record.targets[0] for record in emulator.requests()] == ["jb2", "jb3", "jb4"]
+    assert len(emulator.requests()[0].body) == 65_536

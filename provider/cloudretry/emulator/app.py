@@ -195,13 +195,10 @@ class _Dispatcher:
 
     def _carry_out(self, call: Call, tx: Transaction, service: _Service, fault: Fault | None) -> Response:
         call.now = tx.now
-        response: Response | None = None
-        if fault is None or not fault.replaces_effect:
-            response = _respond(*_wire(call, _handled(call, tx, service), service))
-        if fault is not None:
-            response = _spoilt(call, fault, response, service.request_id_header)
-        if response is None:
-            raise AssertionError("a fault that replaces the effect always answers")
+        response = None if fault is None else _answer_of_fault(call, fault, service.request_id_header)
+        if response is None or (fault is not None and not fault.replaces_effect):
+            real = _respond(*_wire(call, _handled(call, tx, service), service))
+            response = response or (_halved(real) if fault is not None and fault.truncate else real)
         status = None if isinstance(response, _Dropped) else response.status_code
         requestlog.record(tx, call, status=status, fault=fault is not None, is_secret=service.holds_secrets)
         return response
@@ -224,19 +221,22 @@ def _respond(content: bytes, status: int, media_type: str, headers: Mapping[str,
     return Response(content, status, {**headers, "Content-Type": media_type})
 
 
-def _spoilt(call: Call, fault: Fault, response: Response | None, request_id_header: str) -> Response | None:
+def _answer_of_fault(call: Call, fault: Fault, request_id_header: str) -> Response | None:
+    """The answer that a fault brings with it; ``None`` if it only spoils or delays the real one."""
     if fault.drop is not None:
         return _Dropped()
-    if fault.status is not None:
-        is_text = isinstance(fault.body, str)
-        content = fault.body if is_text else json.dumps(fault.body) if fault.body is not None else ""
-        media_type = "text/plain; charset=utf-8" if is_text else "application/json"
-        headers = {"Content-Type": media_type, request_id_header: call.request_id, **fault.headers}
-        return Response(content, fault.status, headers)
-    if fault.truncate and response is not None:
-        body = bytes(response.body)
-        return _respond(body[: len(body) // 2], response.status_code, response.headers["content-type"], {})
-    return response
+    if fault.status is None:
+        return None
+    is_text = isinstance(fault.body, str)
+    content = fault.body if is_text else json.dumps(fault.body) if fault.body is not None else ""
+    media_type = "text/plain; charset=utf-8" if is_text else "application/json"
+    headers = {"Content-Type": media_type, request_id_header: call.request_id, **fault.headers}
+    return Response(content, fault.status, headers)
+
+
+def _halved(response: Response) -> Response:
+    body = bytes(response.body)
+    return _respond(body[: len(body) // 2], response.status_code, response.headers["content-type"], {})
 
 
 class _Dropped(Response):

@@ -64,7 +64,7 @@ class Control:
     def load(self, scenario: Scenario | None) -> None:
         """Start on a scenario; without one keep what is there, or take the built-in one if nothing is."""
         with self._store.transaction(self._clock()) as tx:
-            if scenario is not None or loading.loaded(tx) is None:
+            if scenario is not None or not loading.is_loaded(tx):
                 loading.load(tx, scenario or Scenario.quickstart())
 
     def set_scenario(self, scenario: Scenario | Mapping[str, Any]) -> None:
@@ -79,7 +79,7 @@ class Control:
     def reset(self) -> None:
         """Start afresh on the present scenario."""
         with self._store.transaction(self._clock()) as tx:
-            loading.load(tx, loading.loaded(tx) or Scenario.quickstart())
+            loading.load(tx, loading.loaded(tx))
 
     def targets(self, kind: str | None = None) -> list[TargetView]:
         """Every target, or those of one kind, such as ``drsJob``."""

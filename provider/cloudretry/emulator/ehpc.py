@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from cloudretry.emulator import targets
 from cloudretry.emulator.auth_alicloud import refusal
@@ -24,6 +24,8 @@ _MOST_JOBS = 100
 _LARGEST_PAGE = 50
 _RUNS_AFTER = 60.0
 """Seconds from submission to start of a job that has never been rerun."""
+
+_Listed = TypeVar("_Listed")
 
 _FILTERS: Mapping[str, Callable[[str], bool]] = {
     "all": lambda _: True,
@@ -131,27 +133,30 @@ def list_jobs(call: Call, tx: Transaction) -> Answer:
     parameters = call.parameters()
     jobs = _filtered(tx, cluster, parameters.get("State", "all"), "State")
     if owner := parameters.get("Owner"):
-        jobs = [job for job in jobs if job["Owner"] == owner]
+        jobs = [job for job in jobs if job.details()["owner"] == owner]
     if rerunable := parameters.get("Rerunable"):
-        jobs = [job for job in jobs if job["Rerunable"] is (rerunable.lower() == "true")]
+        jobs = [job for job in jobs if job.details()["rerunable"] is (rerunable.lower() == "true")]
+    page, chosen = _paged(call, jobs)
+    items = [_job(job, tx.now) for job in chosen]
     hidden = ("Queue", "Rerunable", "VariableList")
-    page = _paged(call, [{name: job[name] for name in job if name not in hidden} for job in jobs])
-    return Answer({**page, "Jobs": {"JobInfo": page["Jobs"]}})
+    shown = [{name: value for name, value in item.items() if name not in hidden} for item in items]
+    return Answer({**page, "Jobs": {"JobInfo": shown}})
 
 
 def list_jobs_with_filters(call: Call, tx: Transaction) -> Answer:
     cluster = _cluster(call, tx)
     parameters = call.parameters()
     _check_flag(call, "Async")
-    jobs = _filtered(tx, cluster, parameters.get("JobStatus", "all"), "JobStatus")
-    jobs = [job for job in jobs if parameters.get("JobName", "") in job["Name"]]
+    found = _filtered(tx, cluster, parameters.get("JobStatus", "all"), "JobStatus")
+    jobs = [job for job in (_job(target, tx.now) for target in found) if parameters.get("JobName", "") in job["Name"]]
     for name, key in (("Users", "Owner"), ("Queues", "Queue"), ("Nodes", "NodeList")):
         if wanted := {value for key_, value in parameters.items() if key_.startswith(f"{name}.")}:
             jobs = [job for job in jobs if job[key] in wanted]
     for name, key in (("ExecuteOrder", "StartTime"), ("PendOrder", "SubmitTime"), ("SubmitOrder", "SubmitTime")):
         if order := parameters.get(name):
             jobs.sort(key=lambda job: str(job[key]), reverse=order == "desc")
-    return Answer({**_paged(call, jobs), "Success": True})
+    page, chosen = _paged(call, jobs)
+    return Answer({**page, "Success": True, "Jobs": chosen})
 
 
 def describe_job(call: Call, tx: Transaction) -> Answer:
@@ -179,22 +184,20 @@ def describe_job(call: Call, tx: Transaction) -> Answer:
     return Answer({"Message": {"JobInfo": json.dumps(native)}})
 
 
-def _filtered(tx: Transaction, cluster: Container, wanted: str, name: str) -> list[dict[str, Any]]:
+def _filtered(tx: Transaction, cluster: Container, wanted: str, name: str) -> list[Target]:
     if wanted not in _FILTERS:
         raise _invalid(name)
-    jobs = (_job(target, tx.now) for target in targets.listing(tx, EHPC_JOB, "", cluster.id))
-    return [job for job in jobs if _FILTERS[wanted](job["State"])]
+    passes = _FILTERS[wanted]
+    jobs = targets.listing(tx, EHPC_JOB, "", cluster.id)
+    return [job for job in jobs if passes(job.shown(tx.now).state(tx.now))]
 
 
-def _paged(call: Call, jobs: list[dict[str, Any]]) -> dict[str, Any]:
+def _paged(call: Call, jobs: Sequence[_Listed]) -> tuple[dict[str, Any], Sequence[_Listed]]:
+    """The page's particulars, and what is on it."""
     number = _number(call, "PageNumber", default=1, most=1_000_000)
     size = _number(call, "PageSize", default=10, most=_LARGEST_PAGE)
-    return {
-        "PageNumber": number,
-        "PageSize": size,
-        "TotalCount": len(jobs),
-        "Jobs": jobs[(number - 1) * size : number * size],
-    }
+    page = {"PageNumber": number, "PageSize": size, "TotalCount": len(jobs)}
+    return page, jobs[(number - 1) * size : number * size]
 
 
 def _number(call: Call, name: str, *, default: int, most: int) -> int:

@@ -18,8 +18,12 @@ from cloudretry.operation import Operation
 __all__ = ["HANDLERS", "ROUTES"]
 
 _DOMAIN = {"id": CREDENTIALS.domain_id, "name": CREDENTIALS.domain_name}
-_CATALOG = (("iam", "identity", "/v3"), ("drs", "drs", "/v3/{}"), ("workspace", "workspace", "/v2/{}"))
-_CATALOG_OF_MODELARTS = ("modelarts", "modelarts", "/v1/{}")
+_CATALOG = (
+    ("iam", "identity", "/v3"),
+    ("drs", "drs", "/v3/{}"),
+    ("workspace", "workspace", "/v2/{}"),
+    ("modelarts", "modelarts", "/v1/{}"),
+)
 
 
 def _refusal(status: int, title: str, message: str) -> Refusal:
@@ -89,8 +93,7 @@ def create_token(call: Call, tx: Transaction) -> Answer:
     return Answer({"token": body}, 201, {"X-Subject-Token": token.text})
 
 
-def _by_password(section: Mapping[str, Any], call: Call, tx: Transaction) -> None:
-    del call, tx
+def _by_password(section: Mapping[str, Any], _: Call, __: Transaction) -> None:
     user = _section(section, "user")
     is_user = _same(user.get("id"), CREDENTIALS.user_id) or (
         _same(user.get("name"), CREDENTIALS.user_name) and _is_domain(user.get("domain"))
@@ -99,15 +102,13 @@ def _by_password(section: Mapping[str, Any], call: Call, tx: Transaction) -> Non
         raise _unauthorized()
 
 
-def _by_token(section: Mapping[str, Any], call: Call, tx: Transaction) -> None:
-    del call
+def _by_token(section: Mapping[str, Any], _: Call, tx: Transaction) -> None:
     token = sessions.find_token(tx, str(section.get("id", "")))
     if token is None or token.expires_at <= tx.now:
         raise _unauthorized("The token is invalid.")
 
 
-def _by_application_credential(section: Mapping[str, Any], call: Call, tx: Transaction) -> str:
-    del call, tx
+def _by_application_credential(section: Mapping[str, Any], _: Call, __: Transaction) -> str:
     is_known = _same(section.get("id"), CREDENTIALS.application_credential_id)
     if not (_same(section.get("secret"), CREDENTIALS.application_credential_secret) and is_known):
         raise _unauthorized("The application credential is wrong.")
@@ -160,7 +161,7 @@ def _projects(tx: Transaction) -> dict[str, str]:
 
 
 def _catalog(call: Call, project_id: str | None) -> list[dict[str, Any]]:
-    services = _CATALOG[:1] if project_id is None else (*_CATALOG, _CATALOG_OF_MODELARTS)
+    services = _CATALOG[:1] if project_id is None else _CATALOG
     return [
         {
             "id": name,
@@ -241,8 +242,7 @@ def list_domains(call: Call, tx: Transaction) -> Answer:
     return Answer({"domains": [domain], "links": links})
 
 
-def show_version(call: Call, tx: Transaction) -> Answer:
-    del tx
+def show_version(call: Call, _: Transaction) -> Answer:
     version = {
         "id": "v3.6",
         "status": "stable",

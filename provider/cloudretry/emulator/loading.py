@@ -21,7 +21,7 @@ from cloudretry.emulator.scenario import (
 )
 from cloudretry.emulator.store import Transaction
 
-__all__ = ["Options", "load", "loaded", "options"]
+__all__ = ["Options", "is_loaded", "load", "loaded", "options"]
 
 _KINDS: dict[type[TargetSpec], str] = {
     ScopeSpec: targets.POOL_SCOPE,
@@ -54,14 +54,18 @@ def load(tx: Transaction, scenario: Scenario) -> None:
     targets.add(tx, _targets(scenario, tx.now))
 
 
-def loaded(tx: Transaction) -> Scenario | None:
-    """The scenario that was loaded last; ``None`` in a store that is new."""
-    text = tx.setting("scenario")
-    return None if text is None else Scenario.model_validate_json(text)
+def is_loaded(tx: Transaction) -> bool:
+    """Whether the store has ever held a scenario; an empty one counts."""
+    return tx.has_setting("scenario")
+
+
+def loaded(tx: Transaction) -> Scenario:
+    """The scenario that was loaded last."""
+    return Scenario.model_validate_json(tx.setting("scenario"))
 
 
 def options(tx: Transaction) -> Options:
-    return Options(*json.loads(tx.setting("options") or "[]"))
+    return Options(*json.loads(tx.setting("options")))
 
 
 def _containers(scenario: Scenario) -> Iterator[tuple[Any, ...]]:

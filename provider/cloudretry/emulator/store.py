@@ -64,9 +64,11 @@ class Transaction:
     def executemany(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         self._connection.executemany(statement, rows)
 
-    def setting(self, name: str) -> str | None:
-        row = self.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()
-        return None if row is None else str(row[0])
+    def has_setting(self, name: str) -> bool:
+        return self.execute("SELECT 1 FROM settings WHERE name = ?", (name,)).fetchone() is not None
+
+    def setting(self, name: str) -> str:
+        return str(self.execute("SELECT value FROM settings WHERE name = ?", (name,)).fetchone()[0])
 
     def set_setting(self, name: str, value: str) -> None:
         self.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (name, value))
