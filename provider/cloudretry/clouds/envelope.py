@@ -28,10 +28,15 @@ from cloudretry.model import CloudError, Meaning, Reply
 
 __all__ = ["explain", "read", "retry_after"]
 
-_CODES = ("error_code", "errorCode", "Code", "code")
+_SERVICE_CODES = ("error_code", "errorCode", "Code")
+_CODES = (*_SERVICE_CODES, "code")
 _MESSAGES = ("error_msg", "error_message", "errorMsg", "errorMessage", "Message", "message")
 _REQUEST_IDS = ("request_id", "requestId", "RequestId")
 _REQUEST_ID_HEADERS = ("X-Request-Id", "x-acs-request-id")
+_ENVELOPE = frozenset(
+    (*_CODES, *_MESSAGES, *_REQUEST_IDS, "error_detail", "encoded_authorization_message", "is_success", "Success")
+) | {"HostId", "Recommend", "AccessDeniedDetail"}
+"""Under a 2xx status, an object of these alone is an error; beside other fields, a code is a state of that object."""
 _NO_ERROR = frozenset({"", "0", "200", "ok", "success", "none", "null"})
 _SUCCESS_FLAGS = ("is_success", "Success")
 _THROTTLING_STATUSES = frozenset({429, 503})
@@ -102,33 +107,40 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def _error(answer: HttpAnswer, fields: Mapping[str, Any], text: str, request_id: str) -> CloudError | None:
-    is_success = 200 <= answer.status < 300
-    for envelope in _envelopes(fields, nested=not is_success):
-        code = _first(envelope, _CODES[:-1] if is_success else _CODES)
-        message = _first(envelope, _MESSAGES)
-        if (is_success and code.lower() not in _NO_ERROR) or (not is_success and (code or message)):
-            return CloudError(
-                "" if code == str(answer.status) else code,
-                message or _excerpt(text),
-                answer.status,
-                request_id or _first(envelope, _REQUEST_IDS),
-                _decoding(fields),
-            )
-    if is_success and all(fields.get(flag) is not False for flag in _SUCCESS_FLAGS):
-        return None
-    return CloudError("", _first(fields, _MESSAGES) or _unreadable(answer, text), answer.status, request_id)
+    if 200 <= answer.status < 300:
+        if not _says_no(fields):
+            return None
+        found = fields
+    else:
+        found = next((item for item in _envelopes(fields) if _first(item, _CODES) or _first(item, _MESSAGES)), {})
+    code = _first(found, _CODES)
+    message = _first(found, _MESSAGES)
+    return CloudError(
+        # Keystone repeats the HTTP status as the code.
+        code="" if code == str(answer.status) else code,
+        message=message or (_excerpt(text) if code else _unreadable(answer, text)),
+        http_status=answer.status,
+        request_id=request_id or _first(found, _REQUEST_IDS),
+        remedy=_decoding(fields),
+    )
 
 
-def _envelopes(fields: Mapping[str, Any], *, nested: bool) -> Iterator[Mapping[str, Any]]:
+def _says_no(fields: Mapping[str, Any]) -> bool:
+    """Whether the object of a 2xx answer is an error after all."""
+    if any(fields.get(flag) is False for flag in _SUCCESS_FLAGS):
+        return True
+    return _first(fields, _SERVICE_CODES).lower() not in _NO_ERROR and fields.keys() <= _ENVELOPE
+
+
+def _envelopes(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield fields
-    if nested:
-        for value in fields.values():
-            if isinstance(value, Mapping):
-                yield from _envelopes(value, nested=True)
+    for value in fields.values():
+        if isinstance(value, Mapping):
+            yield from _envelopes(value)
 
 
 def _decoding(fields: Mapping[str, Any]) -> str:
-    for envelope in _envelopes(fields, nested=True):
+    for envelope in _envelopes(fields):
         for key, how in _ENCODED_REASON:
             if encoded := _first(envelope, (key,)):
                 return f"{how}: {encoded}"

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from cloudretry.clouds.limits import Limits
+
+
+class Pacing:
+    """A clock that moves only when somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.slept: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(round(seconds, 6))
+        self.now += seconds
+
+
+def wait_for(count: Callable[[], int], at_least: int) -> None:
+    for _ in range(5000):
+        if count() >= at_least:
+            return
+        threading.Event().wait(0.001)
+    raise AssertionError("it did not come so within five seconds")
+
+
+def test_starts_are_paced_evenly_and_an_idle_time_saves_nothing_up() -> None:
+    pacing = Pacing()
+    limits = Limits(8, 4.0, monotonic=pacing.monotonic, sleep=pacing.sleep)
+    for _ in range(3):
+        with limits.slot():
+            pass
+    assert pacing.slept == [0.25, 0.25]
+    pacing.now += 60
+    for _ in range(2):
+        with limits.slot():
+            pass
+    assert pacing.slept == [0.25, 0.25, 0.25]
+
+
+def test_without_a_rate_nobody_sleeps() -> None:
+    pacing = Pacing()
+    limits = Limits(1, monotonic=pacing.monotonic, sleep=pacing.sleep)
+    for _ in range(100):
+        with limits.slot():
+            pass
+    assert pacing.slept == []
+
+
+def test_no_more_than_the_limit_are_under_way_and_turns_come_in_order() -> None:
+    limits = Limits(2)
+    order: list[int] = []
+    under_way: list[int] = []
+    most: list[int] = []
+    go_on = threading.Semaphore(0)
+
+    def work(number: int) -> None:
+        with limits.slot():
+            order.append(number)
+            under_way.append(number)
+            most.append(len(under_way))
+            go_on.acquire()
+            under_way.remove(number)
+
+    threads = []
+    for number in range(6):
+        threads.append(threading.Thread(target=work, args=(number,)))
+        threads[-1].start()
+        # The next one may come only when this one holds a slot or stands in the queue.
+        wait_for(lambda: len(order) + len(limits._waiting), number + 1)
+    for released in range(6):
+        go_on.release()
+        wait_for(lambda: len(order), min(6, 3 + released))
+    for thread in threads:
+        thread.join(5)
+    assert order == [0, 1, 2, 3, 4, 5]
+    assert max(most) == 2
+
+
+def test_a_slot_is_given_back_when_the_request_fails() -> None:
+    limits = Limits(1)
+    with pytest.raises(OSError, match="broken"), limits.slot():
+        raise OSError("broken")
+    with limits.slot():
+        pass
+
+
+def test_who_is_interrupted_while_waiting_gives_the_turn_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = Limits(1)
+    with limits.slot(), monkeypatch.context() as patched:
+
+        def interrupted(_event: threading.Event, timeout: float | None = None) -> bool:
+            raise KeyboardInterrupt
+
+        patched.setattr(threading.Event, "wait", interrupted)
+        with pytest.raises(KeyboardInterrupt), limits.slot():
+            pass
+    with limits.slot():
+        pass
