@@ -1,0 +1,337 @@
+"""The write-ahead record of fires: one file each, in a folder for each resource.
+
+===========  =====================================================  ===========================================
+written      when                                                   what it tells the next run, should this one die
+===========  =====================================================  ===========================================
+`intent`     on disk before the request leaves                      it may have been fired: look at the cloud
+`answered`   after the answer                                       it was fired, and this is what the cloud said
+(removed)    when a later call shows the fire in old state, or the  nothing is open
+             engine ended the plugin in an orderly way
+===========  =====================================================  ===========================================
+
+A file holds one JSON object a line. The intent is written to a file of another name, synced and renamed, so that a
+half-written one never bears the name of a record; the answer is one appended line, and counts only when it is whole.
+A record that cannot be read is set aside under another name: never trusted, never lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from cloudretry.errors import JournalError
+from cloudretry.model import Answer, CloudError, FireOutcome, Target
+
+__all__ = ["ADOPTABLE", "Entry", "EntryTarget", "Journal", "ResourceJournal", "TriggerMark"]
+
+ADOPTABLE = 24 * 3600.0
+"""Seconds after which an interrupted fire is too old to be taken up."""
+
+KEPT = 30 * 24 * 3600.0
+"""Seconds after which a record that nobody asked for is removed."""
+
+_RECORD, _ASIDE, _LOCK = ".fire", ".unreadable", "lock"
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerMark:
+    """Tells whether triggers are those of a fire, without holding their values: they may be secret."""
+
+    salt: str
+    digest: str
+
+    @classmethod
+    def of(cls, triggers: Mapping[str, Any]) -> TriggerMark:
+        salt = secrets.token_hex(16)
+        return cls(salt, _digest(salt, triggers))
+
+    def fits(self, triggers: Mapping[str, Any]) -> bool:
+        return hmac.compare_digest(self.digest, _digest(self.salt, triggers))
+
+
+def _digest(salt: str, triggers: Mapping[str, Any]) -> str:
+    text = json.dumps(triggers, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256((salt + text).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class EntryTarget:
+    """A target as a fire found it: its attempts with this fire, and its stamp before."""
+
+    key: str
+    attempts: int
+    before: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One fire. ``answers`` is ``None`` until an answer was written; ``at`` is in seconds since the epoch."""
+
+    fire_id: str
+    at: float
+    creating: bool
+    generation: int
+    triggers: TriggerMark
+    targets: tuple[EntryTarget, ...]
+    answers: Mapping[str, Answer] | None = None
+    request_id: str = ""
+
+
+@dataclass(slots=True)
+class ResourceJournal:
+    """The records of one resource. ``set_aside`` names those that could not be read."""
+
+    folder: Path
+    resource: str
+    set_aside: list[Path] = field(default_factory=list)
+
+    def intend(self, entry: Entry) -> None:
+        """Put an intent on disk, for good.
+
+        :raises JournalError: it cannot be done, so nothing may be fired.
+        """
+        line = json.dumps({"version": _VERSION, "resource": self.resource, **_entry_to_json(entry)}) + "\n"
+        path = self._path(entry.fire_id)
+        draft = path.with_suffix(".draft")
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.rename(path)
+            _sync_folder(self.folder)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
+            raise JournalError(
+                f"the journal at {self.folder} cannot be written ({error.strerror}), so nothing was fired. "
+                f"{_remedy(error)}, or set journalEnabled: false to fire without a journal"
+            ) from None
+
+    def answered(self, fire_id: str, answers: Mapping[str, Answer], request_id: str) -> None:
+        """Add what the cloud answered. Where it cannot be written, the intent stands and the cloud is asked again."""
+        line = (
+            json.dumps(
+                {"answers": {key: _answer_to_json(answer) for key, answer in answers.items()}, "requestId": request_id}
+            )
+            + "\n"
+        )
+        with contextlib.suppress(OSError), open(self._path(fire_id), "a", encoding="utf-8") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def open_entries(self, now: float) -> list[Entry]:
+        """The fires that no state is known to hold, oldest first. Those older than a day are left alone."""
+        entries = []
+        for path in self._records():
+            entry = self._read(path)
+            if entry is None:
+                self.set_aside.append(_put_aside(path))
+            elif now - entry.at <= ADOPTABLE:
+                entries.append(entry)
+            elif now - entry.at > KEPT:
+                path.unlink(missing_ok=True)
+        return sorted(entries, key=lambda entry: entry.at)
+
+    @property
+    def is_empty(self) -> bool:
+        return next(self._records(), None) is None
+
+    def commit(self, fire_ids: Iterable[str]) -> None:
+        """The fires stand in a state that was saved: their records have done their work."""
+        with contextlib.suppress(OSError):
+            for fire_id in fire_ids:
+                self._path(fire_id).unlink(missing_ok=True)
+        self._tidy()
+
+    def commit_all(self) -> None:
+        """The resource is gone, or its fires are overtaken."""
+        with contextlib.suppress(OSError):
+            for path in self._records():
+                path.unlink(missing_ok=True)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        if self.folder.exists() and self.is_empty:
+            with self.try_lock():
+                pass
+
+    @contextlib.contextmanager
+    def try_lock(self) -> Iterator[bool]:
+        """Hold the resource against other runs on this machine; false while another one holds it.
+
+        The lock goes with the process, however it ends.
+        """
+        try:
+            lock = self._locked()
+        except OSError:
+            # Whether the folder can be written at all is for the intent to say.
+            yield True
+            return
+        if lock is None:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            self._leave_tidy()
+            lock.close()
+
+    def _locked(self) -> IO[str] | None:
+        path = self.folder / _LOCK
+        while True:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                lock = open(path, "a", encoding="utf-8")  # noqa: SIM115 - it is held beyond this call
+            except FileNotFoundError:
+                continue
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                    return lock
+            except FileNotFoundError:
+                pass  # The one who held it has tidied up in between.
+            except BlockingIOError:
+                lock.close()
+                return None
+            lock.close()
+
+    def _leave_tidy(self) -> None:
+        """Remove the folder if nothing is in it but the lock, which the caller holds."""
+        with contextlib.suppress(OSError):
+            if os.listdir(self.folder) == [_LOCK]:
+                (self.folder / _LOCK).unlink()
+                self.folder.rmdir()
+
+    def _path(self, fire_id: str) -> Path:
+        return self.folder / f"{fire_id}{_RECORD}"
+
+    def _records(self) -> Iterator[Path]:
+        try:
+            names = os.listdir(self.folder)
+        except FileNotFoundError:
+            return
+        yield from (self.folder / name for name in names if name.endswith(_RECORD))
+
+    def _read(self, path: Path) -> Entry | None:
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+            intent = json.loads(lines[0])
+            if intent["version"] != _VERSION or intent["resource"] != self.resource:
+                return None
+            answer = json.loads(lines[1]) if len(lines) > 1 and lines[1].endswith("\n") else None
+            return _entry_from_json(intent, answer)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            return None
+
+
+@dataclass(frozen=True, slots=True)
+class Journal:
+    """The journal of one machine: a folder with a folder for each resource."""
+
+    folder: Path
+
+    def of(self, resource: str) -> ResourceJournal:
+        """The records of the resource with this name (backend, stack and URN, as far as they are known)."""
+        name = hashlib.sha256(resource.encode()).hexdigest()[:32]
+        return ResourceJournal(self.folder / name, resource)
+
+    def resources(self) -> list[ResourceJournal]:
+        """Every resource that has a record."""
+        found = []
+        with contextlib.suppress(FileNotFoundError):
+            for folder in sorted(self.folder.iterdir()):
+                for path in sorted(folder.glob(f"*{_RECORD}")):
+                    with contextlib.suppress(OSError, ValueError, LookupError):
+                        found.append(self.of(json.loads(path.read_text(encoding="utf-8").splitlines()[0])["resource"]))
+                        break
+        return found
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _put_aside(path: Path) -> Path:
+    aside = path.with_suffix(f".{secrets.token_hex(4)}{_ASIDE}")
+    with contextlib.suppress(OSError):
+        path.rename(aside)
+    return aside
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "Free some space, point journalDir to another disk"
+    return "Point journalDir to a folder that can be written"
+
+
+def _entry_to_json(entry: Entry) -> dict[str, Any]:
+    return {
+        "fire": entry.fire_id,
+        "at": entry.at,
+        "creating": entry.creating,
+        "generation": entry.generation,
+        "triggers": {"salt": entry.triggers.salt, "digest": entry.triggers.digest},
+        "targets": [
+            {"key": target.key, "attempts": target.attempts, "before": target.before} for target in entry.targets
+        ],
+    }
+
+
+def _entry_from_json(intent: Mapping[str, Any], answer: Mapping[str, Any] | None) -> Entry:
+    targets = tuple(
+        EntryTarget(str(item["key"]), int(item["attempts"]), str(item["before"])) for item in intent["targets"]
+    )
+    return Entry(
+        fire_id=str(intent["fire"]),
+        at=float(intent["at"]),
+        creating=bool(intent["creating"]),
+        generation=int(intent["generation"]),
+        triggers=TriggerMark(str(intent["triggers"]["salt"]), str(intent["triggers"]["digest"])),
+        targets=targets,
+        answers=None if answer is None else {key: _answer_from_json(item) for key, item in answer["answers"].items()},
+        request_id="" if answer is None else str(answer["requestId"]),
+    )
+
+
+def _answer_to_json(answer: Answer) -> dict[str, Any]:
+    said: dict[str, Any] = {"outcome": answer.outcome.value}
+    if answer.handle:
+        said["handle"] = answer.handle
+    if answer.error:
+        said["error"] = [answer.error.code, answer.error.message, answer.error.http_status, answer.error.request_id]
+    return said
+
+
+def _answer_from_json(said: Mapping[str, Any]) -> Answer:
+    error = None
+    if "error" in said:
+        code, message, http_status, request_id = said["error"]
+        error = CloudError(str(code), str(message), int(http_status), str(request_id))
+    return Answer(FireOutcome(said["outcome"]), str(said.get("handle", "")), error)
+
+
+def entry_targets(
+    targets: Sequence[Target], attempts: Mapping[str, int], before: Mapping[str, str]
+) -> tuple[EntryTarget, ...]:
+    """The targets of a fire, each with one attempt more than it had."""
+    return tuple(
+        EntryTarget(target.key, attempts.get(target.key, 0) + 1, before.get(target.key, "")) for target in targets
+    )

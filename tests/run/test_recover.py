@@ -1,0 +1,144 @@
+"""What the journal adds to the recorded state, case by case."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cloudretry.actions import ACTIONS
+from cloudretry.inputs import parse
+from cloudretry.model import Answer, CloudError, FireOutcome, Place, Result, Status
+from cloudretry.record import Record
+from cloudretry.run.decide import Reason, decide
+from cloudretry.run.journal import Entry, EntryTarget, TriggerMark
+from cloudretry.run.recover import recover
+
+NOW = 1_800_000_000.0
+ACTION = ACTIONS["cloudretry:drs:JobBatchRetry"]
+
+
+def inputs(*jobs: str, **triggers: str) -> Any:
+    return parse(ACTION, {"jobs": [{"jobId": job} for job in jobs], "triggers": triggers})
+
+
+def saved(generation: int = 1, **triggers: str) -> Record:
+    results = {key: Result(key, Status.SUCCEEDED, attempts=1, fired_at=NOW - 60) for key in ("jb1", "jb2")}
+    values = {"jobs": [{"jobId": "jb1"}, {"jobId": "jb2"}], "triggers": triggers}
+    return Record(values, Place("eu-de", "p"), Status.SUCCEEDED, generation, results, fire_ids=("saved",))
+
+
+def fired(
+    *keys: str,
+    creating: bool = False,
+    generation: int = 2,
+    answer: Answer | None = None,
+    attempts: int = 1,
+    **triggers: str,
+) -> Entry:
+    targets = tuple(EntryTarget(key, attempts) for key in keys)
+    answers = None if answer is None else dict.fromkeys(keys, answer)
+    return Entry("lost", NOW, creating, generation, TriggerMark.of(triggers), targets, answers)
+
+
+def test_without_an_interrupted_fire_the_record_stands() -> None:
+    record = saved(release="v1")
+    assert recover(record, [], inputs("jb1", "jb2", release="v1")).record is record
+    assert recover(None, [], inputs("jb1")).record is None
+
+
+def test_a_fire_that_the_state_holds_is_not_interrupted() -> None:
+    record = saved(release="v1")
+    entry = Entry("saved", NOW, False, 1, TriggerMark.of({"release": "v1"}), (EntryTarget("jb1", 1),))
+    assert recover(record, [entry], inputs("jb1", "jb2", release="v1")).record is record
+
+
+def test_an_interrupted_create_is_taken_up_by_the_same_create() -> None:
+    entry = fired("jb1", "jb2", creating=True, generation=1, answer=Answer(FireOutcome.ACCEPTED), release="v1")
+    wanted = inputs("jb1", "jb2", release="v1")
+    found = recover(None, [entry], wanted)
+    assert found.fire_ids == ("lost",)
+    plan = decide(ACTION, found.record, wanted, NOW + 60)
+    assert plan.reason is Reason.RESUME
+    assert plan.fire == ()
+    assert [target.key for target in plan.watch] == ["jb1", "jb2"]
+
+
+def test_an_interrupted_create_with_other_triggers_was_asked_for_anew() -> None:
+    entry = fired("jb1", creating=True, generation=1, release="v1")
+    assert recover(None, [entry], inputs("jb1", release="v2")).record is None
+
+
+def test_an_interrupted_update_is_not_taken_up_by_a_create() -> None:
+    entry = fired("jb1", creating=False, generation=2, release="v1")
+    assert recover(None, [entry], inputs("jb1", release="v1")).record is None
+
+
+def test_an_interrupted_create_is_not_taken_up_by_an_update() -> None:
+    record = saved(release="v1")
+    entry = fired("jb1", creating=True, generation=1, release="v1")
+    assert recover(record, [entry], inputs("jb1", "jb2", release="v1")).record is record
+
+
+def test_an_interrupted_trigger_change_counts_as_fired() -> None:
+    entry = fired("jb1", "jb2", release="v2")
+    wanted = inputs("jb1", "jb2", release="v2")
+    plan = decide(ACTION, recover(saved(release="v1"), [entry], wanted).record, wanted, NOW + 60)
+    assert plan.generation == 2
+    assert plan.fire == ()
+    assert [target.key for target in plan.watch] == ["jb1", "jb2"]
+
+
+def test_targets_that_the_interrupted_run_had_not_reached_are_fired() -> None:
+    entry = fired("jb1", answer=Answer(FireOutcome.ACCEPTED), release="v2")
+    wanted = inputs("jb1", "jb2", release="v2")
+    plan = decide(ACTION, recover(saved(release="v1"), [entry], wanted).record, wanted, NOW + 60)
+    assert [target.key for target in plan.fire] == ["jb2"]
+    assert [target.key for target in plan.watch] == ["jb1"]
+    assert plan.generation == 2
+
+
+@pytest.mark.parametrize("triggers", [{"release": "v1"}, {"release": "v3"}, {}])
+def test_back_to_the_old_trigger_after_an_interrupted_change_fires(triggers: dict[str, str]) -> None:
+    entry = fired("jb1", "jb2", release="v2")
+    wanted = inputs("jb1", "jb2", **triggers)
+    plan = decide(ACTION, recover(saved(release="v1"), [entry], wanted).record, wanted, NOW + 60)
+    assert plan.reason is Reason.TRIGGERS
+    assert plan.generation == 3
+    assert [target.key for target in plan.fire] == ["jb1", "jb2"]
+
+
+def test_an_interrupted_second_attempt_keeps_its_count() -> None:
+    record = saved(release="v1")
+    failed = {**record.results, "jb2": Result("jb2", Status.FAILED, attempts=1, fired_at=NOW - 60)}
+    record = Record(record.inputs, record.place, Status.PARTIALLY_FAILED, 1, failed, fire_ids=("saved",))
+    entry = fired("jb2", generation=1, attempts=2, release="v1")
+    found = recover(record, [entry], inputs("jb1", "jb2", release="v1")).record
+    assert found is not None
+    assert found.results["jb2"].attempts == 2
+    assert found.results["jb2"].status is Status.UNKNOWN
+    assert found.results["jb1"] is record.results["jb1"]
+
+
+def test_a_recorded_refusal_is_a_failed_target() -> None:
+    refusal = Answer(FireOutcome.REJECTED, error=CloudError("DRS.M00304", "not now", 200, "r1"))
+    found = recover(
+        saved(release="v1"), [fired("jb1", "jb2", answer=refusal, release="v2")], inputs("jb1", "jb2", release="v2")
+    )
+    assert found.record is not None
+    assert {result.status for result in found.record.results.values()} == {Status.FAILED}
+    assert found.record.results["jb1"].error_code == "DRS.M00304"
+
+
+def test_a_fire_that_was_never_sent_costs_no_attempt() -> None:
+    entry = fired("jb1", "jb2", answer=Answer(FireOutcome.NOT_SENT), release="v2")
+    found = recover(saved(release="v1"), [entry], inputs("jb1", "jb2", release="v2")).record
+    assert found is not None
+    assert {result.attempts for result in found.results.values()} == {0}
+
+
+def test_the_user_is_told_what_was_taken_up() -> None:
+    entry = fired("jb1", "jb2", answer=Answer(FireOutcome.ACCEPTED), release="v2")
+    words = recover(saved(release="v1"), [entry], inputs("jb1", "jb2", release="v2")).words
+    assert "1 fire of 2 targets (1 answered)" in words
+    assert "2027-01-15T08:00:00Z" in words
