@@ -115,6 +115,14 @@ def test_a_cli_on_path_that_is_new_enough_is_used(working_copy: Path, programs: 
     assert in_bin(working_copy) == set()
 
 
+def test_a_cli_on_path_takes_the_place_of_one_that_was_built(working_copy: Path, go: Programs) -> None:
+    make(working_copy)
+    cli(go, "v3.240.0")
+    (working_copy / "tools/engine/cli/gensdk/main.go").write_text("package main\n", encoding="utf-8")
+    make(working_copy)
+    assert in_bin(working_copy) == set()
+
+
 def test_a_cli_on_path_is_asked_for_its_version_only_once(working_copy: Path, programs: Programs) -> None:
     cli(programs, "v3.200.0")
     make(working_copy)

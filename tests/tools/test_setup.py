@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -96,6 +99,48 @@ def make_venv_look_filled(root: Path) -> None:
     venv.python.touch()
     venv.python.chmod(0o755)
     (venv.path / "made-from.json").write_text(json.dumps(venv._wanted()), encoding="utf-8")
+
+
+@pytest.fixture
+def heeded_sigint() -> Iterator[None]:
+    """A job in the background of a script, as CI may be, hands on to its children that Ctrl-C is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded_sigint")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_ends_the_build_and_the_next_run_goes_on(working_copy: Path, go: Programs, number: int) -> None:
+    make_venv_look_filled(working_copy)
+    working = (go.folder / "go").read_text(encoding="utf-8")
+    go.add(
+        "go",
+        f"""
+if sys.argv[1] == "env":
+    print("go1.26.1\\nlocal")
+else:
+    Path({str(working_copy)!r}, f"started{{os.getpid()}}").touch()
+    import time
+    time.sleep(600)
+""",
+    )
+    with subprocess.Popen(
+        [sys.executable, working_copy / "tools/setup.py"], stderr=subprocess.PIPE, text=True
+    ) as process:
+        while len(builds := list(working_copy.glob("started*"))) < 2:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, said = process.communicate()
+    assert process.returncode == 130
+    assert said.endswith("setup: interrupted; the next run goes on from here\n")
+    for build in builds:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(build.name.removeprefix("started")), 0)
+    (go.folder / "go").write_text(working, encoding="utf-8")
+    assert setup(working_copy).returncode == 0
+    assert (working_copy / ".engine/bin/pulumi").exists()
 
 
 def test_the_printed_lines_put_the_environment_and_the_engine_first_on_path(working_copy: Path, go: Programs) -> None:
