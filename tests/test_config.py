@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from cloudretry.config import GIVEN, ProviderConfig, check_url, is_loopback, load, problems
+from cloudretry.config import GIVEN, ProviderConfig, check_url, is_loopback, load, problems, variables
 from cloudretry.errors import ConfigurationError
 
 
@@ -235,6 +235,19 @@ def test_an_endpoint_is_a_url_of_a_host_and_nothing_more(url: str, words: str) -
 )
 def test_this_machine_is_told_from_others(host: str, is_local: bool) -> None:
     assert is_loopback(host) is is_local
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("huaweicloud.token", ("HW_AUTH_TOKEN", "OS_TOKEN")),
+        ("huaweicloud.secretKey", ("HW_SECRET_KEY", "HUAWEICLOUD_SDK_SK")),
+        ("alicloud.accessKey", ("ALIBABA_CLOUD_ACCESS_KEY_ID", "ALICLOUD_ACCESS_KEY")),
+        ("readTimeout", ()),
+    ],
+)
+def test_the_variables_of_a_key_are_told(path: str, names: tuple[str, ...]) -> None:
+    assert variables(path) == names
 
 
 def test_every_key_has_a_description() -> None:

@@ -48,6 +48,7 @@ __all__ = [
     "is_loopback",
     "load",
     "problems",
+    "variables",
 ]
 
 EMBEDDED = "embedded"
@@ -372,6 +373,12 @@ _SENTENCES: Mapping[str, str] = {
     "model_attributes_type": "must be an object",
 }
 """pydantic's error types in our words; what is not here says it in its own."""
+
+
+def variables(path: str) -> tuple[str, ...]:
+    """The environment variables that fill a key such as ``huaweicloud.secretKey``, in the order they are asked."""
+    section, _, key = path.partition(".")
+    return ENVIRONMENT.get(path, ()) or tuple(row[key] for row in KEY_PAIRS.get(section, ()) if key in row)
 
 
 def load(given: Mapping[str, Any], environ: Mapping[str, str]) -> ProviderConfig:

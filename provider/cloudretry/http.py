@@ -247,9 +247,9 @@ class Transport:
         except (requests.RequestException, HTTPError, OSError) as error:
             host = urlsplit(url).netloc
             if _wire.is_open:
-                raise NoAnswer(f"{host} gave no answer that can be read: {self._reason(error)}") from None
+                raise NoAnswer(f"{host} gave no answer that can be read: {self.reason(error)}") from None
             raise RequestNotSent(
-                f"No connection to {host} could be made, so nothing was sent: {self._reason(error)}"
+                f"No connection to {host} could be made, so nothing was sent: {self.reason(error)}"
             ) from None
         return HttpAnswer(response.status_code, CaseInsensitiveDict(response.headers), body)
 
@@ -267,8 +267,8 @@ class Transport:
                 raise NoAnswer(f"{host} had not finished its answer after {durations.show(self._timeout[1])}")
         return b"".join(parts)
 
-    def _reason(self, error: BaseException) -> str:
-        """The cause in a few words; the libraries' own texts repeat URLs and object addresses."""
+    def reason(self, error: BaseException) -> str:
+        """Why an exchange failed, in a few words; the libraries' own texts repeat URLs and object addresses."""
         causes = list(_causes(error))
         connect, read = map(durations.show, self._timeout)
         for kind, words in _REASONS:

@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from cloudretry.clouds import connect
 from cloudretry.clouds.limits import Limits
+from cloudretry.config import load
+from cloudretry.model import Cloud
 
 
 class Pacing:
@@ -104,3 +108,12 @@ def test_who_is_interrupted_while_waiting_gives_the_turn_on(monkeypatch: pytest.
             pass
     with limits.slot():
         pass
+
+
+def test_clients_may_share_their_limits() -> None:
+    limits = Limits(8)
+    config = load({"huaweicloud": {"region": "eu-de", "token": "t1"}}, {})
+    clients: list[Any] = [
+        connect(Cloud.HUAWEICLOUD, config, project_id=project, limits=limits) for project in ("p1", "p2")
+    ]
+    assert [client._limits for client in clients] == [limits, limits]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from cloudretry.model import Cloud, CloudClient
 
 if TYPE_CHECKING:
+    from cloudretry.clouds.limits import Limits
     from cloudretry.config import ProviderConfig
 
 __all__ = ["connect"]
@@ -22,10 +23,12 @@ def connect(
     project_id: str | None = None,
     emulator_url: str | None = None,
     clock: Callable[[], float] = time.time,
+    limits: Limits | None = None,
 ) -> CloudClient:
     """A client for the region and project, else for the configured ones; with ``emulator_url``, for the emulator.
 
-    Nothing is sent yet. ``clock`` is seconds since the epoch, for signatures and the ends of tokens.
+    Nothing is sent yet. ``clock`` is seconds since the epoch, for signatures and the ends of tokens. Clients of one
+    account share its ``limits``, if they are given the same; without, each has its own.
 
     :raises ConfigurationError: region or credentials are missing or cannot be used; the text says how to give them.
     :raises InvalidInput: the region is not one.
@@ -35,10 +38,10 @@ def connect(
         from cloudretry.clouds import huaweicloud
 
         client = huaweicloud.connect(
-            config, region=region, project_id=project_id, emulator_url=emulator_url, clock=clock
+            config, region=region, project_id=project_id, emulator_url=emulator_url, clock=clock, limits=limits
         )
         # Its project is read-only, being looked up when first needed; the protocol's is a plain attribute.
         return cast(CloudClient, client)
     from cloudretry.clouds import alicloud
 
-    return alicloud.connect(config, region=region, emulator_url=emulator_url, clock=clock)
+    return alicloud.connect(config, region=region, emulator_url=emulator_url, clock=clock, limits=limits)

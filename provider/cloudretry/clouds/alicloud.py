@@ -32,7 +32,7 @@ from cloudretry.errors import ConfigurationError, CredentialsError, InvalidInput
 from cloudretry.http import Transport
 from cloudretry.model import Meaning, Reply, Request
 
-__all__ = ["GATEWAY_ERRORS", "VERSIONS", "AlicloudClient", "Keys", "connect", "is_throttling"]
+__all__ = ["GATEWAY_ERRORS", "VERSIONS", "AlicloudClient", "Keys", "chosen_kind", "connect", "is_throttling"]
 
 VERSIONS: Mapping[str, str] = {"ehpc": "2018-04-12"}
 """The API version of each service."""
@@ -189,6 +189,7 @@ def connect(
     region: str | None = None,
     emulator_url: str | None = None,
     clock: Callable[[], float] = time.time,
+    limits: Limits | None = None,
 ) -> AlicloudClient:
     """A client for that region, else for the configured one. Nothing is sent yet.
 
@@ -220,31 +221,48 @@ def connect(
             allow_plain_http=config.allow_plain_http,
             connections=config.max_concurrent_requests,
         ),
-        limits=Limits(config.max_concurrent_requests, config.requests_per_second),
+        limits=limits or Limits(config.max_concurrent_requests, config.requests_per_second),
         redaction=Redaction(),
         emulator=bool(emulator_url),
         clock=clock,
     )
 
 
-def _keys(config: ProviderConfig) -> Callable[[], Keys]:
+def chosen_kind(config: ProviderConfig) -> str:
+    """The source of keys that is used: ``accessKey``, ``profile``, ``ecsRoleName`` or ``chain``.
+
+    :raises CredentialsError: an access key without its secret.
+    """
     cloud = config.alicloud
     source = {key: config.sources.get(f"alicloud.{key}", "") for key in ("accessKey", "profile", "ecsRoleName")}
-    is_elsewhere = GIVEN in (source["profile"], source["ecsRoleName"]) and source["accessKey"] != GIVEN
-    if cloud.access_key and not is_elsewhere:
+    named = [key for key in ("profile", "ecsRoleName") if source[key] == GIVEN]
+    if cloud.access_key and (source["accessKey"] == GIVEN or not named):
         if not cloud.secret_key:
             raise CredentialsError(f"alicloud.accessKey cannot be used without secretKey. {_NONE_FOUND}")
-        token = cloud.security_token.get_secret_value() if cloud.security_token else ""
-        fixed = Keys(cloud.access_key, cloud.secret_key.get_secret_value(), token)
-        return lambda: fixed
+        return "accessKey"
     # The standard chain reads the standard variables by itself, in its own order.
-    if cloud.profile and not source["profile"].startswith(_STANDARD):
-        makers = (partial(_cli_profile, cloud.profile), partial(_file_profile, cloud.profile))
-        return _Library(makers, f"There are no keys in the profile {cloud.profile!r}.")
-    if cloud.ecs_role_name and not source["ecsRoleName"].startswith(_STANDARD):
-        role = partial(_instance_role, cloud.ecs_role_name)
-        return _Library((role,), f"There are no keys of the ECS role {cloud.ecs_role_name!r}.")
-    return _Library((_standard_chain,), _NONE_FOUND)
+    named += [key for key in ("profile", "ecsRoleName") if source[key] and not source[key].startswith(_STANDARD)]
+    return named[0] if named else "chain"
+
+
+def _keys(config: ProviderConfig) -> Callable[[], Keys]:
+    cloud = config.alicloud
+    match chosen_kind(config):
+        case "accessKey":
+            secret_key, token = (
+                secret.get_secret_value() if secret else "" for secret in (cloud.secret_key, cloud.security_token)
+            )
+            fixed = Keys(cloud.access_key or "", secret_key, token)
+            return lambda: fixed
+        case "profile":
+            name = cloud.profile or ""
+            makers = (partial(_cli_profile, name), partial(_file_profile, name))
+            return _Library(makers, f"There are no keys in the profile {name!r}.")
+        case "ecsRoleName":
+            role = cloud.ecs_role_name or ""
+            return _Library((partial(_instance_role, role),), f"There are no keys of the ECS role {role!r}.")
+        case _:
+            return _Library((_standard_chain,), _NONE_FOUND)
 
 
 class _Library:

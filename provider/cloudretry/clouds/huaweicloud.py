@@ -125,6 +125,7 @@ def connect(
     project_id: str | None = None,
     emulator_url: str | None = None,
     clock: Callable[[], float] = time.time,
+    limits: Limits | None = None,
 ) -> HuaweicloudClient:
     """A client for that region and project, else for the configured ones. Nothing is sent yet.
 
@@ -180,7 +181,7 @@ def connect(
         credential=credential,
         identity=identity,
         transport=transport,
-        limits=Limits(config.max_concurrent_requests, config.requests_per_second),
+        limits=limits or Limits(config.max_concurrent_requests, config.requests_per_second),
         redaction=redaction,
         emulator=bool(emulator_url),
         clock=clock,

@@ -27,7 +27,7 @@ from cloudretry.clouds.redaction import Redaction
 from cloudretry.config import GIVEN, AssumeRole, HuaweicloudConfig, ProviderConfig
 from cloudretry.errors import CredentialsError, NoAnswer, RequestNotSent
 from cloudretry.http import USER_AGENT, Transport
-from cloudretry.model import Reply, parse_time
+from cloudretry.model import CloudError, Reply, parse_time
 
 __all__ = ["AccessKey", "Credential", "IdentityService", "Outgoing", "Profile", "chosen_kind", "read_profile"]
 
@@ -245,15 +245,16 @@ class IdentityService:
         try:
             return auth.get_auth_ref(keystone)
         except exceptions.HttpError as error:
-            words = self._redaction(str(error))
+            said = CloudError("", error.message or "", error.http_status, error.request_id or "")
+            words = self._redaction(str(said))
             if error.http_status == 429 or error.http_status >= 500:
                 raise self._not_now(words) from None
             raise CredentialsError(
-                f"{self._url} gave no token for huaweicloud.userName {user_name!r}: {words.rstrip('.')}. "
+                f"{self._url} gave no token for huaweicloud.userName {user_name!r}: {words}. "
                 "Check userName, password, domainName, and the project's name or id."
             ) from None
         except exceptions.ConnectionError as error:
-            raise self._not_now(self._redaction(str(error))) from None
+            raise self._not_now(self._transport.reason(error)) from None
         except exceptions.ClientException as error:
             raise CredentialsError(f"{self._url} gave no token: {self._redaction(str(error))}") from None
 
