@@ -78,5 +78,4 @@ def test_the_demo_fires_five_then_one_then_none() -> None:
         f"Fired: {', '.join(f'{token} 1x' for token in ACTIONS)}.",
         "Fired: cloudretry:drs:JobBatchRetry 1x.",
         "Fired: nothing.",
-        "Fired: nothing.",
     ]
