@@ -360,14 +360,15 @@ class TestKeptAliveConnections:
         assert len(server.requests) == 2
         assert server.connections == 1
 
+    @pytest.mark.parametrize("scheme", ["http", "https"])
     def test_a_failure_to_connect_after_one_that_died_is_still_not_sent(
-        self, serve: Serve, transport: Transport
+        self, serve: Serve, transport: Transport, scheme: str
     ) -> None:
         server = serve(lambda _server, _connection: None)
         with pytest.raises(NoAnswer):
             transport.send("GET", server.url, {})
         with pytest.raises(RequestNotSent):
-            transport.send("GET", f"http://127.0.0.1:{unused_port()}/", {})
+            transport.send("GET", f"{scheme}://127.0.0.1:{unused_port()}/", {})
 
 
 class TestWhatIsSent:
