@@ -69,11 +69,15 @@ class NoAnswer(CloudRetryError):
 
 
 class CloudRefused(CloudRetryError):
-    """The cloud answered with an error; ``error`` holds its code, message and request id."""
+    """The cloud answered with an error; ``error`` holds its code, message and request id.
 
-    def __init__(self, error: CloudError) -> None:
+    ``throttled`` says that it was too busy, so that asking again later makes sense.
+    """
+
+    def __init__(self, error: CloudError, *, throttled: bool = False) -> None:
         super().__init__(str(error))
         self.error = error
+        self.throttled = throttled
 
 
 class JournalError(CloudRetryError):

@@ -52,8 +52,17 @@ def property_path(location: Sequence[str | int]) -> str:
 
 
 def given(inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The inputs that were set: a null is the same as nothing."""
-    return {name: value for name, value in inputs.items() if value is not None}
+    """The inputs that were set: a null is the same as nothing, also inside a value.
+
+    The engine does not keep all nulls in its state, so one that counted would show as a change for ever.
+    """
+    return {name: _without_nulls(value) for name, value in inputs.items() if value is not None}
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return given(value)
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def parse(action: Action[Any], inputs: Mapping[str, Any]) -> ActionInputs:
@@ -81,10 +90,11 @@ def check(
         action.inputs.model_validate(values)
     except ValidationError as error:
         for detail in error.errors(include_url=False):
-            path = property_path(detail["loc"])
-            if not is_unknown(detail["input"]) or detail["type"] == "extra_forbidden":
-                problems.append(InvalidInput(path, _reason(action, detail, secret=is_secret(path))))
-    problems += _duplicates(action, values)
+            location = detail["loc"]
+            if not isinstance(detail["input"], Unknown) or detail["type"] == "extra_forbidden":
+                hidden = _holds_secret(location, is_secret)
+                problems.append(InvalidInput(property_path(location), _reason(action, detail, secret=hidden)))
+    problems += _duplicates(action, values, is_secret)
     if values.get("reconcile") is True and not any(state.means == "Failed" for state in action.states.values()):
         problems.append(
             InvalidInput("reconcile", f"{action.name} has no failed state to reconcile with; take `reconcile` out")
@@ -92,7 +102,14 @@ def check(
     return problems
 
 
-def _duplicates(action: Action[Any], values: Mapping[str, Any]) -> Iterator[InvalidInput]:
+def _holds_secret(location: Sequence[str | int], is_secret: Callable[[str], bool]) -> bool:
+    """Whether the value there is secret, or is part of one that is."""
+    return any(is_secret(property_path(location[:length])) for length in range(1, len(location) + 1))
+
+
+def _duplicates(
+    action: Action[Any], values: Mapping[str, Any], is_secret: Callable[[str], bool]
+) -> Iterator[InvalidInput]:
     if action.target_list is None:
         return
     name, key = action.target_list
@@ -106,10 +123,9 @@ def _duplicates(action: Action[Any], values: Mapping[str, Any]) -> Iterator[Inva
             continue
         seen[target] += 1
         if seen[target] > 1:
-            yield InvalidInput(
-                property_path([name, index, *([key] if key else [])]),
-                f"{target!r} is listed before; name each target once",
-            )
+            location: list[str | int] = [name, index, *([key] if key else [])]
+            shown = "this target" if _holds_secret(location, is_secret) else repr(target)
+            yield InvalidInput(property_path(location), f"{shown} is listed before; name each target once")
 
 
 def _reason(action: Action[Any], detail: ErrorDetails, *, secret: bool) -> str:
@@ -134,7 +150,7 @@ def _reason(action: Action[Any], detail: ErrorDetails, *, secret: bool) -> str:
     if kind in ("greater_than_equal", "less_than_equal"):
         return f"must be {'at least' if kind[0] == 'g' else 'at most'} {context.get('ge', context.get('le'))}{got}"
     if kind == "value_error":
-        return str(context["error"])
+        return "is not valid" if secret else str(context["error"])
     kinds = {
         "string_type": "a string",
         "bool_type": "true or false",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from cloudretry.operation import Operation
 
@@ -34,7 +34,11 @@ __all__ = [
     "chunked",
     "parse_time",
     "rfc3339",
+    "same_value",
 ]
+
+
+T = TypeVar("T")
 
 
 class Cloud(StrEnum):
@@ -175,7 +179,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An HTTP answer. ``body`` is the parsed JSON (or XML error) object, or ``None`` when it cannot be read as one."""
+    """An HTTP answer. ``body`` is the parsed JSON (or XML error) object, or ``None`` when it cannot be read as one.
+
+    ``throttled`` says that the cloud turned the request away because it is too busy (429, 503 or a documented code):
+    nothing was done, and it may be sent again. ``retry_after`` is in seconds.
+    """
 
     status: int
     body: Any
@@ -194,7 +202,10 @@ Call = Callable[[Request], Reply]
 
 
 class CloudClient(Protocol):
-    """A signed connection to one cloud, in one region and project. Blocking; safe to call from many threads."""
+    """A signed connection to one cloud, in one region and project. Blocking; safe to call from many threads.
+
+    Reading ``project_id`` may ask the cloud for it, the first time.
+    """
 
     region: str
     project_id: str
@@ -222,8 +233,8 @@ class Answer:
 class Result:
     """The verdict on one target, as kept in the outputs.
 
-    ``attempts`` counts its fires in this generation. ``handle`` and ``before`` are kept only while they are needed
-    to go on: the id to ask for, and the job's stamp before the fire.
+    ``attempts`` counts its fires in this generation. ``handle`` is the id that the last fire returned, if it returned
+    one. ``before`` is the job's stamp before the fire, kept while it is needed to go on.
     """
 
     target: str
@@ -289,6 +300,15 @@ def parse_time(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-def chunked(targets: Sequence[Target], size: int) -> list[Sequence[Target]]:
-    """The targets in groups of at most ``size``, in order."""
-    return [targets[start : start + size] for start in range(0, len(targets), size)]
+def same_value(one: Any, other: Any) -> bool:
+    """Whether two JSON values are the same. Unlike ``==``, ``true`` is not 1; like it, 1 is 1.0."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(same_value(value, other[key]) for key, value in one.items())
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(same_value, one, other))
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
+def chunked(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    """The items in groups of at most ``size``, in order."""
+    return [items[start : start + size] for start in range(0, len(items), size)]

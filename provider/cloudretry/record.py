@@ -15,10 +15,24 @@ from cloudretry.actions import Action
 from cloudretry.actions.base import SuccessPolicy
 from cloudretry.model import Place, Result, Status, rfc3339
 
-__all__ = ["HISTORY_LENGTH", "NAMED_FAILURES", "UNFINISHED", "Record", "history_entry", "verdict"]
+__all__ = [
+    "ALREADY_RUNNING",
+    "HISTORY_LENGTH",
+    "NAMED_FAILURES",
+    "UNFINISHED",
+    "Record",
+    "history_entry",
+    "is_satisfied",
+    "verdict",
+]
 
 HISTORY_LENGTH = 20
 NAMED_FAILURES = 20
+
+ALREADY_RUNNING = "AlreadyRunning"
+"""Why a target that is healthy was skipped."""
+
+PLACE = ("region", "projectId")
 
 UNFINISHED = frozenset({Status.FAILED, Status.PARTIALLY_FAILED, Status.IN_PROGRESS, Status.UNKNOWN})
 """Verdicts that leave work for the next ``up``."""
@@ -28,8 +42,9 @@ UNFINISHED = frozenset({Status.FAILED, Status.PARTIALLY_FAILED, Status.IN_PROGRE
 class Record:
     """What was fired and what came of it.
 
-    ``inputs`` are the inputs as last recorded, triggers among them: those that were *fired*, or adopted. ``adopted``
-    is false from an import until the first ``up``.
+    ``inputs`` are the inputs as last recorded, triggers among them: those that were *fired*, or adopted. The region and
+    the project are not among them, whether they were set or inherited: they are the ``place``. ``adopted`` is false
+    from an import until the first ``up``.
     """
 
     inputs: Mapping[str, Any]
@@ -81,10 +96,11 @@ class Record:
             for name in (
                 model_field.alias or python_name for python_name, model_field in action.inputs.model_fields.items()
             )
-            if outputs.get(name) is not None
+            if name not in PLACE and outputs.get(name) is not None
         }
         results = [Result.from_state(item) for item in outputs.get("results") or ()]
-        place = Place(str(outputs.get("region") or ""), str(outputs.get("projectId") or ""), _container(action, inputs))
+        region, project_id = (str(outputs.get(name) or "") for name in PLACE)
+        place = Place(region, project_id, str(inputs.get(action.container_property, "")))
         return cls(
             inputs=inputs,
             place=place,
@@ -99,16 +115,24 @@ class Record:
         )
 
 
-def _container(action: Action[Any], inputs: Mapping[str, Any]) -> str:
-    return str(action.container(action.inputs.model_validate(inputs)))
+def is_satisfied(results: Iterable[Result], policy: SuccessPolicy, *, wait: bool = True) -> bool:
+    """Whether the policy ``any`` has the one target that it wants: one that succeeded or needed no retry.
+
+    Without ``wait``, a target that was accepted is as good as it gets.
+    """
+    good = {Status.SUCCEEDED} if wait else {Status.SUCCEEDED, Status.ACCEPTED}
+    return policy is SuccessPolicy.ANY and any(
+        result.status in good or result.skipped_reason == ALREADY_RUNNING for result in results
+    )
 
 
-def verdict(results: Iterable[Result], policy: SuccessPolicy = SuccessPolicy.ALL) -> Status:
+def verdict(results: Iterable[Result], policy: SuccessPolicy = SuccessPolicy.ALL, *, wait: bool = True) -> Status:
     """The verdict of a run on all its targets: what is still open comes before what failed."""
-    count = Counter(result.status for result in results)
+    known = list(results)
+    count = Counter(result.status for result in known)
     good = count[Status.SUCCEEDED] + count[Status.SKIPPED] + count[Status.ACCEPTED]
-    if policy is SuccessPolicy.ANY and count[Status.SUCCEEDED]:
-        return Status.SUCCEEDED
+    if is_satisfied(known, policy, wait=wait):
+        return next(status for status in (Status.SUCCEEDED, Status.ACCEPTED, Status.SKIPPED) if count[status])
     for open_status in (Status.IN_PROGRESS, Status.UNKNOWN):
         if count[open_status]:
             return open_status

@@ -9,8 +9,8 @@ from cloudretry.actions.drs_job import DrsJobBatchRetry
 from cloudretry.actions.ehpc_job import EhpcJobRerun
 from cloudretry.actions.modelarts_pool_scope import PoolScopeRetry
 from cloudretry.actions.modelarts_visualization_job import VisualizationJobRestart
-from cloudretry.operation import Operation
 from cloudretry.actions.workspace_job import WorkspaceJobRetry
+from cloudretry.operation import Operation
 
 __all__ = ["ACTIONS", "OPERATIONS", "Action", "Operation"]
 

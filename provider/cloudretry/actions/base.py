@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
@@ -16,12 +17,12 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from cloudretry import durations
-from cloudretry.operation import Operation
 from cloudretry.errors import CloudRefused, NoAnswer
 from cloudretry.model import (
     Answer,
     Call,
     Cloud,
+    CloudError,
     Meaning,
     Observation,
     Place,
@@ -31,6 +32,7 @@ from cloudretry.model import (
     StateClass,
     Target,
 )
+from cloudretry.operation import Operation
 
 __all__ = [
     "Action",
@@ -187,8 +189,12 @@ class Action(ABC, Generic[InputsT]):
     """Properties that make another resource of it when they change."""
     target_list: ClassVar[tuple[str, str | None] | None] = None
     """The property that lists the targets, and the key in each item (``None``: the item itself)."""
+    container_property: ClassVar[str] = ""
+    """The property that names the pool or cluster which holds the targets; empty where they stand alone."""
     fire_size: ClassVar[int] = 1
     """Most targets in one fire."""
+    fires_at_once: ClassVar[int] = 1
+    """Most fires of one run under way at the same time."""
     look_size: ClassVar[int] = 1
     """Most targets in one status call."""
     stamped: ClassVar[bool] = False
@@ -207,10 +213,6 @@ class Action(ABC, Generic[InputsT]):
     @abstractmethod
     def targets(self, inputs: InputsT) -> tuple[Target, ...]:
         """The targets that the inputs name, in order, each once."""
-
-    def container(self, inputs: InputsT) -> str:  # noqa: ARG002
-        """The pool or cluster that holds the targets; empty where they stand alone."""
-        return ""
 
     @abstractmethod
     def imported(self, container: str, keys: Sequence[str]) -> dict[str, Any]:
@@ -243,6 +245,13 @@ class Action(ABC, Generic[InputsT]):
         """Outputs of this action beside those that all have, from its results as kept in state."""
         return {}
 
+    def explain(self, error: CloudError) -> CloudError:
+        """The error with the meaning and remedy that the action's table has for its code or HTTP status."""
+        meaning = self.errors.get(error.code) or self.errors.get(str(error.http_status))
+        if meaning is None:
+            return error
+        return replace(error, remedy=" ".join(filter(None, (meaning.text, meaning.remedy, error.remedy))))
+
     def observation(self, word: str, *, message: str = "", error_code: str = "", stamp: str = "") -> Observation:
         """An observation of a state by the cloud's own word for it, judged by the state table."""
         state = self.states.get(word, UNKNOWN_STATE)
@@ -264,13 +273,13 @@ class Action(ABC, Generic[InputsT]):
 def answered(reply: Reply, *, missing: frozenset[int] | set[int] = frozenset()) -> Mapping[str, Any] | None:
     """The object in a status call's reply, or ``None`` when its HTTP status is one that means "no such target".
 
-    :raises CloudRefused: another error.
+    :raises CloudRefused: another error, such as the gateway's own 404 (no such API).
     :raises NoAnswer: not a JSON object.
     """
-    if reply.status in missing:
+    if reply.status in missing and not (reply.error and reply.error.code.startswith("APIG")):
         return None
     if reply.error is not None:
-        raise CloudRefused(reply.error)
+        raise CloudRefused(reply.error, throttled=reply.throttled)
     return read_object(reply)
 
 

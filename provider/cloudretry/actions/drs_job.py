@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from cloudretry.actions.base import Action, HuaweicloudInputs, answered, read_object
-from cloudretry.operation import Operation
 from cloudretry.errors import NoAnswer
 from cloudretry.model import (
     Answer,
@@ -27,6 +26,7 @@ from cloudretry.model import (
     StateClass,
     Target,
 )
+from cloudretry.operation import Operation
 
 __all__ = ["DrsJob", "DrsJobBatchRetry", "DrsJobBatchRetryInputs", "Language"]
 
@@ -87,6 +87,7 @@ class DrsJobBatchRetry(Action[DrsJobBatchRetryInputs]):
     identity = ()
     target_list = ("jobs", "jobId")
     fire_size = 10
+    fires_at_once = 4
     look_size = 100
     done_when = "the transfer runs or is complete"
     states: ClassVar[Mapping[str, State]] = {
@@ -181,11 +182,12 @@ class DrsJobBatchRetry(Action[DrsJobBatchRetryInputs]):
         if item is None:
             error = CloudError("", f"the answer says nothing of task {target.key}", reply.status, reply.request_id)
             return Answer(FireOutcome.UNKNOWN, error=error)
-        if item.get("status") == "success":
+        status, code = str(item.get("status")).lower(), str(item.get("error_code") or "")
+        if status == "success":
             return Answer(FireOutcome.ACCEPTED)
         message = str(item.get("error_msg") or item.get("error_message") or f"status {item.get('status')!r}")
-        error = CloudError(str(item.get("error_code") or ""), message, reply.status, reply.request_id)
-        return Answer(FireOutcome.REJECTED, error=error)
+        error = CloudError(code, message, reply.status, reply.request_id)
+        return Answer(FireOutcome.REJECTED if status == "failed" or code else FireOutcome.UNKNOWN, error=error)
 
     def observe(self, call: Call, place: Place, targets: Sequence[Target]) -> dict[str, Observation]:  # noqa: ARG002
         # Without page_req the API answers for five tasks only.

@@ -9,7 +9,6 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from cloudretry.actions.base import Action, AlicloudInputs, answered, read_object
-from cloudretry.operation import Operation
 from cloudretry.errors import NoAnswer
 from cloudretry.model import (
     Answer,
@@ -25,6 +24,7 @@ from cloudretry.model import (
     StateClass,
     Target,
 )
+from cloudretry.operation import Operation
 
 __all__ = ["EhpcJobRerun", "EhpcJobRerunInputs"]
 
@@ -68,8 +68,10 @@ class EhpcJobRerun(Action[EhpcJobRerunInputs]):
     permissions: ClassVar[Mapping[str, str]] = {"RerunJobs": "ehpc:RerunJobs", "ListJobs": "ehpc:ListJobs"}
     identity = ("clusterId",)
     target_list = ("jobIds", None)
+    container_property = "clusterId"
     fire_size = 100
-    look_size = 1000
+    # ListJobs is paged through once for all of them.
+    look_size = 1_000_000
     stamped = True
     done_when = "the job is QUEUED or RUNNING with changed times, or FINISHED"
     unclear_errors = frozenset({"PartFailure", "AgentResponseTimeout", "UnknownError"})
@@ -107,16 +109,11 @@ class EhpcJobRerun(Action[EhpcJobRerunInputs]):
             "A part of the jobs could not be rerun; the API does not say which.", "Look at the jobs' times."
         ),
         "UnknownError": Meaning("An unknown error; the rerun may have happened.", "Look at the jobs' times."),
-        "ServiceUnavailable": Meaning(
-            "The service is not available for the moment.", "It is sent again after a pause."
-        ),
+        "ServiceUnavailable": Meaning("The service is not available for the moment."),
     }
 
     def targets(self, inputs: EhpcJobRerunInputs) -> tuple[Target, ...]:
         return tuple(Target(job_id) for job_id in inputs.job_ids)
-
-    def container(self, inputs: EhpcJobRerunInputs) -> str:
-        return inputs.cluster_id
 
     def imported(self, container: str, keys: Sequence[str]) -> dict[str, Any]:
         if not container:
@@ -156,10 +153,10 @@ class EhpcJobRerun(Action[EhpcJobRerunInputs]):
     def _page(reply: Mapping[str, Any] | None) -> tuple[list[Mapping[str, Any]], int]:
         jobs = (reply or {}).get("Jobs")
         items = jobs.get("JobInfo") if isinstance(jobs, Mapping) else jobs
-        if not isinstance(items, list):
-            raise NoAnswer("the answer to ListJobs has no Jobs.JobInfo")
-        total = (reply or {}).get("TotalCount", len(items))
-        return [job for job in items if isinstance(job, Mapping)], int(total)
+        total = (reply or {}).get("TotalCount")
+        if not isinstance(items, list) or not isinstance(total, int):
+            raise NoAnswer("the answer to ListJobs has no Jobs.JobInfo or no TotalCount")
+        return [job for job in items if isinstance(job, Mapping)], total
 
     def _read(self, job: Mapping[str, Any]) -> Observation:
         stamp = "/".join(str(job.get(name) or "") for name in ("SubmitTime", "StartTime", "LastModifyTime"))

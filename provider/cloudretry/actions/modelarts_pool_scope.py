@@ -9,7 +9,6 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from cloudretry.actions.base import Action, HuaweicloudInputs, answered, read_object
-from cloudretry.operation import Operation
 from cloudretry.errors import NoAnswer
 from cloudretry.model import (
     Answer,
@@ -25,6 +24,7 @@ from cloudretry.model import (
     StateClass,
     Target,
 )
+from cloudretry.operation import Operation
 
 __all__ = ["PoolScopeRetry", "PoolScopeRetryInputs", "Scope"]
 
@@ -65,6 +65,7 @@ class PoolScopeRetry(Action[PoolScopeRetryInputs]):
     fires = Operation("RetryPoolScope", "modelarts", "POST", "/v2/{project_id}/pools/{pool_name}/retry-scope")
     looks = Operation("ShowPool", "modelarts", "GET", "/v2/{project_id}/pools/{pool_name}")
     identity = ("poolName", "scope")
+    container_property = "poolName"
     look_size = len(Scope)
     done_when = "the job type is Enabled"
     states: ClassVar[Mapping[str, State]] = {
@@ -87,9 +88,6 @@ class PoolScopeRetry(Action[PoolScopeRetryInputs]):
 
     def targets(self, inputs: PoolScopeRetryInputs) -> tuple[Target, ...]:
         return (Target(inputs.scope.value),)
-
-    def container(self, inputs: PoolScopeRetryInputs) -> str:
-        return inputs.pool_name
 
     def imported(self, container: str, keys: Sequence[str]) -> dict[str, Any]:
         if not container or len(keys) != 1:

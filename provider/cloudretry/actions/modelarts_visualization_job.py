@@ -8,7 +8,6 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from cloudretry.actions.base import Action, HuaweicloudInputs, answered, read_object
-from cloudretry.operation import Operation
 from cloudretry.errors import NoAnswer
 from cloudretry.model import (
     Answer,
@@ -24,6 +23,7 @@ from cloudretry.model import (
     StateClass,
     Target,
 )
+from cloudretry.operation import Operation
 
 __all__ = ["VisualizationJobRestart", "VisualizationJobRestartInputs"]
 

@@ -8,7 +8,6 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from cloudretry.actions.base import Action, HuaweicloudInputs, answered, read_object
-from cloudretry.operation import Operation
 from cloudretry.errors import NoAnswer
 from cloudretry.model import (
     Answer,
@@ -24,6 +23,7 @@ from cloudretry.model import (
     StateClass,
     Target,
 )
+from cloudretry.operation import Operation
 
 __all__ = ["WorkspaceJobRetry", "WorkspaceJobRetryInputs"]
 
@@ -76,8 +76,7 @@ class WorkspaceJobRetry(Action[WorkspaceJobRetryInputs]):
         "401": Meaning("Authentication failed.", "Check the credentials."),
         "403": Meaning(
             "No permission for the operation.",
-            "Grant workspace:jobs:retry; decode encoded_authorization_message with the STS call "
-            "decode-authorization-message for the reason.",
+            "Grant workspace:jobs:retry and workspace:jobs:get.",
         ),
         "404": Meaning("There is no such task.", "Check jobId, region and project."),
         "500": Meaning("An internal error of Workspace.", "Look at the task before another fire."),

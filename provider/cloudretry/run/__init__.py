@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from cloudretry.actions.base import FireWhen, OnUnknown
 from cloudretry.clock import pause
 from cloudretry.errors import CloudRetryError
 from cloudretry.model import Answer, CloudError, FireOutcome, Observation, Result, StateClass, Status, Target, chunked
+from cloudretry.record import ALREADY_RUNNING, is_satisfied
 from cloudretry.run.decide import Plan, Reason, decide, why_not
 from cloudretry.run.fire import Fired, fire
+from cloudretry.run.journal import EntryTarget
+from cloudretry.run.progress import Progress
 from cloudretry.run.session import Session
-from cloudretry.run.wait import Watched, judge, look, settled, watch
+from cloudretry.run.wait import Watched, judge, look, settled, taken_up, took_hold, watch, watched
 
 __all__ = ["Plan", "Ran", "Reason", "Session", "decide", "look", "run"]
 
@@ -22,9 +26,13 @@ RETRY_PAUSE = 10.0
 
 @dataclass(slots=True)
 class Ran:
-    """What a run did: the result of each target, and its fires."""
+    """What a run did: the result of each target, and its fires.
+
+    ``blocked`` says, by key, why a target that would need a fire got none; ``remedies`` what the cloud's errors mean.
+    """
 
     results: dict[str, Result]
+    blocked: dict[str, str] = field(default_factory=dict)
     fires: list[Fired] = field(default_factory=list)
     remedies: dict[str, str] = field(default_factory=dict)
 
@@ -32,6 +40,16 @@ class Ran:
     def fired(self) -> int:
         """Targets whose request left this machine."""
         return sum(answer.outcome is not FireOutcome.NOT_SENT for one in self.fires for answer in one.answers.values())
+
+    @property
+    def fired_at(self) -> float | None:
+        """When the last request that left this machine was sent."""
+        sent = [
+            one.at
+            for one in self.fires
+            if any(answer.outcome is not FireOutcome.NOT_SENT for answer in one.answers.values())
+        ]
+        return max(sent, default=None)
 
     @property
     def fire_ids(self) -> tuple[str, ...]:
@@ -47,19 +65,19 @@ async def run(session: Session, plan: Plan) -> Ran:
 
     :raises CloudRetryError: a look that had to come before the first fire failed; nothing was fired.
     """
-    ran = Ran(dict(plan.results))
-    pending = [_resumed(target, plan.results[target.key]) for target in plan.watch]
-    unclear = [item for item in pending if not item.accepted]
-    to_fire = list(plan.fire)
-    if unclear:
-        to_fire += await _resolve(session, ran, unclear)
-    pending = [item for item in pending if item.accepted and ran.results[item.target.key].pending]
-
+    ran = Ran(dict(plan.results), dict(plan.blocked))
+    resumed = [
+        watched(session, target, result, accepted=result.status is not Status.UNKNOWN)
+        for target in plan.watch
+        for result in (plan.results[target.key],)
+    ]
+    to_fire = [*plan.fire, *await _resolve(session, ran, [item for item in resumed if not item.accepted])]
+    pending = [item for item in resumed if item.accepted and ran.results[item.target.key].pending]
     while True:
         pending += await _fire_all(session, ran, to_fire)
         for result in await watch(session, pending):
             ran.results[result.target] = result
-        again = _again(session, ran, plan)
+        again = _again(session, ran)
         if not again:
             return ran
         seconds = max(RETRY_PAUSE * session.jitter(), _cooldown_left(session, ran, again))
@@ -67,96 +85,106 @@ async def run(session: Session, plan: Plan) -> Ran:
             return ran
         session.progress(f"{len(again)} failed; fired again in {seconds:.0f} s")
         await pause(session.clock, seconds, session.cancelled)
-        if session.cancelled.is_set():
-            return ran
         to_fire, pending = again, []
 
 
-def _resumed(target: Target, result: Result) -> Watched:
-    return Watched(target, result, accepted=result.status is not Status.UNKNOWN)
-
-
-async def _resolve(session: Session, ran: Ran, unclear: list[Watched]) -> list[Target]:
+async def _resolve(session: Session, ran: Ran, unclear: Sequence[Watched]) -> list[Target]:
     """Find out what became of fires without an answer; returns the targets that are to be fired again."""
+    if not unclear:
+        return []
     session.progress(f"looking for what became of {len(unclear)} fires that got no answer")
-    by_key = {item.target.key: item for item in unclear}
+    by_key = {item.target.key: item.target for item in unclear}
     again: list[Target] = []
     for result in await watch(session, unclear):
-        ran.results[result.target] = result
-        retry = result.status is Status.FAILED or (
+        key = result.target
+        ran.results[key] = result
+        fires = result.status is Status.FAILED or (
             result.status is Status.UNKNOWN and session.inputs.on_unknown is OnUnknown.FIRE and not session.over
         )
-        if retry and not why_not(session.inputs, result, session.clock.now()):
-            again.append(by_key[result.target].target)
+        if fires and (why := why_not(session.inputs, result, session.clock.now())):
+            ran.blocked[key] = why
+        elif fires:
+            again.append(by_key[key])
     return again
 
 
 async def _fire_all(session: Session, ran: Ran, targets: Sequence[Target]) -> list[Watched]:
     """Fire the targets in as few requests as the API allows, and judge the answers. Returns what to wait for."""
-    if not targets:
-        return []
-    before: dict[str, Observation] = {}
-    if session.action.stamped or session.inputs.fire_when is FireWhen.RETRYABLE:
+    before: Mapping[str, Observation] = {}
+    if targets and not session.over and (session.action.stamped or session.inputs.fire_when is FireWhen.RETRYABLE):
         try:
             before = await look(session, targets)
         except CloudRetryError as error:
             if not ran.fires:
                 raise
-            for target in targets:
-                ran.results[target.key] = replace(ran.results[target.key], error_message=f"not fired again: {error}")
+            session.progress(f"nothing is fired again, because the targets cannot be looked at: {error}")
             return []
-    if session.inputs.fire_when is FireWhen.RETRYABLE:
-        skipped = {target.key: _unfit(target, before[target.key], ran) for target in targets}
-        ran.results |= {key: result for key, result in skipped.items() if result is not None}
-        targets = [target for target in targets if skipped[target.key] is None]
+        targets = [target for target in targets if _is_fit(session, ran, target, before[target.key])]
+
+    groups = chunked([replace(target, handle="") for target in targets], session.action.fire_size)
+    slots, progress, begun = asyncio.Semaphore(session.action.fires_at_once), Progress(session), 0
+
+    async def fire_group(group: Sequence[Target]) -> Fired | None:
+        nonlocal begun
+        async with slots:
+            if session.over:
+                return None
+            begun += len(group)
+            progress.tell(f"firing {begun} of {len(targets)}")
+            return await fire(session, group, tuple(_intended(ran, target, before) for target in group))
 
     pending: list[Watched] = []
     refused: list[Watched] = []
-    groups = chunked([replace(target, handle="") for target in targets], session.action.fire_size)
-    for group in groups:
-        if session.over and ran.fires:
+    for group, one in zip(groups, await asyncio.gather(*map(fire_group, groups)), strict=True):
+        if one is None:
             for target in group:
-                ran.results[target.key] = _never_sent(ran, target, "the run ended before it was fired")
+                left_out = Result(target.key, Status.FAILED, error_message="not sent: the run ended before its turn")
+                ran.results.setdefault(target.key, left_out)
             continue
-        session.progress(f"firing {len(group)} of {len(targets)}")
-        one = await fire(session, group)
         ran.fires.append(one)
         for target in group:
-            item = _record(ran, one, target, before.get(target.key))
+            item = _noted(session, ran, one, target, before.get(target.key))
             outcome = one.answers[target.key].outcome
             if outcome is FireOutcome.REJECTED:
                 refused.append(item)
             elif outcome is FireOutcome.UNKNOWN or (outcome is FireOutcome.ACCEPTED and session.inputs.wait):
                 pending.append(item)
-    if refused:
-        pending += await _look_at_refused(session, ran, refused)
-    return pending
+    return pending + await _look_at_refused(session, ran, refused)
 
 
-def _record(ran: Ran, one: Fired, target: Target, before: Observation | None) -> Watched:
+def _intended(ran: Ran, target: Target, before: Mapping[str, Observation]) -> EntryTarget:
+    last, seen = ran.results.get(target.key), before.get(target.key)
+    return EntryTarget(target.key, (last.attempts if last else 0) + 1, seen.stamp if seen else "")
+
+
+def _noted(session: Session, ran: Ran, one: Fired, target: Target, before: Observation | None) -> Watched:
     """Keep what a fire's answer says of a target."""
     answer = one.answers[target.key]
-    status = {
-        FireOutcome.ACCEPTED: Status.ACCEPTED,
-        FireOutcome.UNKNOWN: Status.UNKNOWN,
-        FireOutcome.REJECTED: Status.FAILED,
-        FireOutcome.NOT_SENT: Status.FAILED,
-    }[answer.outcome]
-    last = ran.results.get(target.key)
+    last = ran.results.get(target.key) or Result(target.key, Status.FAILED)
     sent = answer.outcome is not FireOutcome.NOT_SENT
     result = Result(
         target.key,
-        status,
-        attempts=(last.attempts if last else 0) + sent,
-        fired_at=one.at if sent else (last.fired_at if last else None),
-        handle=answer.handle if answer.handle != target.key else "",
-        before=before.stamp if before and answer.outcome is not FireOutcome.NOT_SENT else "",
+        _STATUS[answer.outcome],
+        attempts=last.attempts + sent,
+        fired_at=one.at if sent else last.fired_at,
+        handle=answer.handle,
+        before=before.stamp if before and sent else "",
         **_words(answer),
     )
+    ran.remedies.pop(target.key, None)
     if answer.error and answer.error.remedy:
         ran.remedies[target.key] = answer.error.remedy
     ran.results[target.key] = result
-    return Watched(replace(target, handle=result.handle), result, accepted=answer.outcome is FireOutcome.ACCEPTED)
+    accepted = answer.outcome is FireOutcome.ACCEPTED
+    return watched(session, replace(target, handle=result.handle), result, accepted=accepted)
+
+
+_STATUS = {
+    FireOutcome.ACCEPTED: Status.ACCEPTED,
+    FireOutcome.UNKNOWN: Status.UNKNOWN,
+    FireOutcome.REJECTED: Status.FAILED,
+    FireOutcome.NOT_SENT: Status.FAILED,
+}
 
 
 def _words(answer: Answer) -> dict[str, str]:
@@ -167,22 +195,21 @@ def _words(answer: Answer) -> dict[str, str]:
     return {"error_code": answer.error.code, "error_message": f"{prefix}{spoken}"}
 
 
-def _never_sent(ran: Ran, target: Target, why: str) -> Result:
-    last = ran.results.get(target.key) or Result(target.key, Status.FAILED)
-    return replace(last, status=Status.FAILED, error_code="", error_message=f"not sent: {why}")
-
-
-def _unfit(target: Target, seen: Observation, ran: Ran) -> Result | None:
-    """The result of a target that is not fired because it cannot be retried now; ``None`` if it can."""
-    if seen.retryable:
-        return None
+def _is_fit(session: Session, ran: Ran, target: Target, seen: Observation) -> bool:
+    """Whether a target that was looked at first is to be fired; if not, its result says why."""
     last = ran.results.get(target.key) or Result(target.key, Status.SKIPPED)
     if seen.missing:
-        return settled(last, Status.FAILED, seen, message=f"not fired: {seen.message}")
-    reason = {StateClass.SUCCEEDED: "AlreadyRunning", StateClass.IN_PROGRESS: "InProgress"}.get(
-        seen.means, "NotRetryable"
-    )
-    return replace(settled(last, Status.SKIPPED, seen), skipped_reason=reason)
+        ran.results[target.key] = settled(last, Status.FAILED, seen, message=f"not fired: {seen.message}")
+        return False
+    if seen.retryable or session.inputs.fire_when is FireWhen.ALWAYS:
+        return True
+    reason = "NotRetryable"
+    if seen.means is StateClass.IN_PROGRESS:
+        reason = "InProgress"
+    elif seen.means is StateClass.SUCCEEDED and not session.action.stamped:
+        reason = ALREADY_RUNNING
+    ran.results[target.key] = replace(settled(last, Status.SKIPPED, seen), skipped_reason=reason)
+    return False
 
 
 async def _look_at_refused(session: Session, ran: Ran, refused: Sequence[Watched]) -> list[Watched]:
@@ -193,39 +220,36 @@ async def _look_at_refused(session: Session, ran: Ran, refused: Sequence[Watched
         session.progress(f"the refused targets cannot be looked at: {error}")
         return []
     adopted: list[Watched] = []
+    action = session.action
     for item in refused:
         key, now = item.target.key, seen[item.target.key]
-        if session.action.stamped:
-            taken_up = not now.missing and now.stamp != item.result.before
-        else:
-            taken_up = now.means is StateClass.IN_PROGRESS
-        if taken_up:
-            session.progress(f"{key} is being retried already ({now.cloud_status}); waiting for it")
+        if taken_up(action, item.result.before, now):
+            session.progress(f"{key} is being retried already ({now.cloud_status}); nothing more is fired at it")
             item.result = replace(item.result, status=Status.ACCEPTED, error_code="", error_message="")
             item.accepted = True
-            ran.results[key] = replace(item.result, cloud_status=now.cloud_status)
-            if session.inputs.wait:
-                judged = judge(session.action, item, now, session.clock.now())
-                if judged is None:
-                    adopted.append(item)
-                else:
-                    ran.results[key] = judged
-        elif not session.action.stamped and now.means is StateClass.SUCCEEDED and not now.retryable:
-            ran.results[key] = replace(settled(item.result, Status.SKIPPED, now), skipped_reason="AlreadyRunning")
+            judged = judge(action, item, now, fresh=True)
+            ran.results[key] = judged or replace(item.result, cloud_status=now.cloud_status)
+            if judged is None and session.inputs.wait:
+                adopted.append(item)
+        elif not action.stamped and took_hold(action, "", now):
+            ran.results[key] = replace(settled(item.result, Status.SKIPPED, now), skipped_reason=ALREADY_RUNNING)
         else:
             ran.results[key] = replace(item.result, cloud_status=now.cloud_status, before="")
     return adopted
 
 
-def _again(session: Session, ran: Ran, plan: Plan) -> list[Target]:
-    """The targets that are fired once more in this run."""
+def _again(session: Session, ran: Ran) -> list[Target]:
+    """The targets that are fired once more in this run: those that were fired, failed and have attempts left."""
     if not session.inputs.retry_in_run or session.over:
         return []
-    fired = {target.key: target for one in ran.fires for target in one.targets}
+    if is_satisfied(ran.results.values(), session.inputs.success_policy):
+        return []
+    # A target whose last fire could not be sent would be tried without end: it has no attempt to its name.
+    fired = {target.key: (target, one.answers[target.key]) for one in ran.fires for target in one.targets}
     return [
         target
-        for key, target in fired.items()
-        if key not in plan.blocked
+        for key, (target, answer) in fired.items()
+        if answer.outcome is not FireOutcome.NOT_SENT
         and ran.results[key].status is Status.FAILED
         and ran.results[key].attempts < session.inputs.max_attempts
     ]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from cloudretry import durations
 from cloudretry.actions import Action
 from cloudretry.actions.base import ActionInputs
-from cloudretry.model import Result, Status, Target, rfc3339
-from cloudretry.record import Record, verdict
+from cloudretry.model import Result, Status, Target, rfc3339, same_value
+from cloudretry.record import Record, is_satisfied
 
-__all__ = ["Plan", "Reason", "decide", "why_not"]
+__all__ = ["Plan", "Reason", "changed_triggers", "cool_at", "decide", "why_not"]
 
 
 class Reason(StrEnum):
@@ -32,8 +32,8 @@ class Reason(StrEnum):
 class Plan:
     """What a run is to do.
 
-    ``results`` holds what is known of every target before the run; ``blocked`` says, by key, why a failed target is
-    not fired.
+    ``results`` holds what is known of the targets before the run; ``blocked`` says, by key, why a target that needs a
+    fire gets none.
     """
 
     reason: Reason
@@ -55,28 +55,33 @@ def decide(action: Action[Any], record: Record | None, inputs: ActionInputs, now
     targets: tuple[Target, ...] = action.targets(inputs)
     if record is None:
         return Plan(Reason.CREATE, 1, {}, fire=targets, triggers=tuple(inputs.triggers))
-    known = {
-        target.key: Target(target.key, record.results[target.key].handle, target.options)
-        for target in targets
-        if target.key in record.results
-    }
     if not record.adopted:
         imported = {target.key: record.results.get(target.key, _imported(target)) for target in targets}
         return Plan(Reason.ADOPTED, record.generation, imported)
-    changed = changed_triggers(record.triggers, inputs.triggers)
+    known = {
+        target.key: replace(target, handle=record.results[target.key].handle)
+        for target in targets
+        if target.key in record.results
+    }
     kept = {key: record.results[key] for key in known}
+    changed = changed_triggers(record.triggers, inputs.triggers)
     if changed:
-        blocked = _cooling(inputs, kept, now)
+        blocked = {key: why for key, result in kept.items() if (why := _still_cooling(inputs, result, now))}
         fire = tuple(target for target in targets if target.key not in blocked)
         results = {key: _not_fired(kept[key], why) for key, why in blocked.items()}
         return Plan(Reason.TRIGGERS, record.generation + 1, results, fire=fire, triggers=changed, blocked=blocked)
 
     added = tuple(target for target in targets if target.key not in known)
-    watch = tuple(known[key] for key, result in kept.items() if _open(result, inputs))
-    satisfied = verdict(kept.values(), inputs.success_policy) not in (Status.FAILED, Status.PARTIALLY_FAILED)
-    failed = [key for key, result in kept.items() if result.status is Status.FAILED and not satisfied and not watch]
-    blocked = {key: why for key in failed if (why := why_not(inputs, kept[key], now))}
-    again = tuple(known[key] for key in failed if key not in blocked)
+    watch: tuple[Target, ...] = ()
+    again: tuple[Target, ...] = ()
+    blocked = {}
+    if not is_satisfied(kept.values(), inputs.success_policy, wait=inputs.wait):
+        watch = tuple(known[key] for key, result in kept.items() if _is_open(result, inputs))
+        # What was cut off is waited for before anything is fired. What is unknown may stay so, and holds up nothing.
+        if all(kept[target.key].status is Status.UNKNOWN for target in watch):
+            failed = [key for key, result in kept.items() if result.status is Status.FAILED]
+            blocked = {key: why for key in failed if (why := why_not(inputs, kept[key], now))}
+            again = tuple(known[key] for key in failed if key not in blocked)
     reason = Reason.SETTINGS
     for candidate, found in ((Reason.TARGETS, added), (Reason.FAILED, again), (Reason.RESUME, watch)):
         if found:
@@ -88,31 +93,29 @@ def decide(action: Action[Any], record: Record | None, inputs: ActionInputs, now
 def changed_triggers(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
     """The names of the triggers that differ, in order."""
     return tuple(
-        name for name in dict.fromkeys((*old, *new)) if name not in old or name not in new or old[name] != new[name]
+        name
+        for name in dict.fromkeys((*old, *new))
+        if name not in old or name not in new or not same_value(old[name], new[name])
     )
 
 
 def why_not(inputs: ActionInputs, result: Result, now: float) -> str:
-    """Why a failed target may not be fired now; empty if it may."""
+    """Why a target that needs a fire may not have one now; empty if it may."""
     if result.attempts >= inputs.max_attempts:
-        return (
-            f"its {inputs.max_attempts} attempts are spent; nothing was fired. "
-            "Change a trigger or raise maxAttempts to fire it again"
-        )
+        return f"its {inputs.max_attempts} attempt{'s are' if inputs.max_attempts > 1 else ' is'} spent"
     return _still_cooling(inputs, result, now)
 
 
+def cool_at(inputs: ActionInputs, result: Result) -> float:
+    """When the target may be fired again as far as the cooldown goes, in seconds since the epoch."""
+    return result.fired_at + inputs.cooldown_seconds if result.fired_at is not None else 0.0
+
+
 def _still_cooling(inputs: ActionInputs, result: Result, now: float) -> str:
-    if not inputs.cooldown or result.fired_at is None:
-        return ""
-    ends = result.fired_at + inputs.cooldown_seconds
+    ends = cool_at(inputs, result)
     if now >= ends:
         return ""
     return f"it cools down until {rfc3339(ends)} ({durations.show(inputs.cooldown_seconds)} after its last fire)"
-
-
-def _cooling(inputs: ActionInputs, results: Mapping[str, Result], now: float) -> dict[str, str]:
-    return {key: why for key, result in results.items() if (why := _still_cooling(inputs, result, now))}
 
 
 def _not_fired(result: Result, why: str) -> Result:
@@ -123,5 +126,5 @@ def _imported(target: Target) -> Result:
     return Result(target.key, Status.SKIPPED, skipped_reason="Imported")
 
 
-def _open(result: Result, inputs: ActionInputs) -> bool:
+def _is_open(result: Result, inputs: ActionInputs) -> bool:
     return result.status in (Status.IN_PROGRESS, Status.UNKNOWN) or (result.status is Status.ACCEPTED and inputs.wait)

@@ -1,12 +1,24 @@
 """The one place where a fire can happen.
 
-Every fire ends as one of :class:`cloudretry.model.FireOutcome`, and only two kinds are ever sent again: a request
-that could not be sent, and one that the cloud turned away because it is too busy. Whatever may have had an effect is
-never sent again from here; the cloud's state decides.
+Every fire ends as one of :class:`cloudretry.model.FireOutcome`, and only two kinds are ever sent again:
+
+============  =============================================================  ==========
+outcome       how it comes about                                             sent again
+============  =============================================================  ==========
+not sent      no connection                                                  yes
+not sent      no credentials, no address, no journal                         no
+rejected      429, 503, a documented code for "too busy"                     yes
+rejected      any other answer that says no, a redirect                      no
+accepted                                                                     no
+unknown       no answer, 500, 502, 504, a 2xx that is not what the API says  no
+============  =============================================================  ==========
+
+Whatever may have had an effect is never sent again from here; the cloud's state decides.
 """
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,11 +26,12 @@ from typing import Any
 
 from cloudretry.actions import Action
 from cloudretry.clock import pause
-from cloudretry.errors import ConfigurationError, NoAnswer, RequestNotSent
+from cloudretry.errors import ConfigurationError, JournalError, NoAnswer, RequestNotSent
 from cloudretry.model import Answer, CloudError, FireOutcome, Reply, Request, Target
+from cloudretry.run.journal import EntryTarget
 from cloudretry.run.session import Session
 
-__all__ = ["Fired", "explain", "fire"]
+__all__ = ["Fired", "fire"]
 
 NEVER_SENT_TRIES, THROTTLED_TRIES = 5, 8
 """How often one fire is tried when it cannot be sent, and when the cloud is too busy."""
@@ -41,53 +54,91 @@ class Fired:
     request_id: str = ""
 
 
-async def fire(session: Session, targets: Sequence[Target]) -> Fired:
-    """Ask the cloud once to retry these targets.
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """How one try to send ended."""
+
+    outcome: FireOutcome
+    error: CloudError | None
+    reply: Reply | None = None
+    may_connect_later: bool = False
+
+    @property
+    def throttled(self) -> bool:
+        return self.reply is not None and self.reply.throttled
+
+
+async def fire(session: Session, targets: Sequence[Target], intended: tuple[EntryTarget, ...]) -> Fired:
+    """Ask the cloud once to retry these targets. What is ``intended`` is in the journal before the request leaves.
 
     Never raises for what the network or the cloud does: each target has an answer.
     """
     action = session.action
     request = action.request(session.place, targets, session.inputs)
     fire_id = secrets.token_hex(8)
-    at = session.clock.now()
-    never_sent = throttled = 0
+    unconnected = throttled = 0
     while True:
+        at = session.clock.now()
         try:
-            outcome, error, reply = await session.blocking(_send, session, request, patience=CANCEL_PATIENCE)
+            if not (unconnected or throttled):
+                await _intend(session, fire_id, at, intended)
+            sent = await session.blocking(_send, session, request, patience=CANCEL_PATIENCE)
         except NoAnswer as abandoned:
-            outcome, error, reply = FireOutcome.UNKNOWN, CloudError("", str(abandoned)), None
-        if outcome is FireOutcome.NOT_SENT and (never_sent := never_sent + 1) < NEVER_SENT_TRIES:
-            wanted = None
-        elif reply is not None and reply.throttled and (throttled := throttled + 1) < THROTTLED_TRIES:
-            wanted = reply.retry_after
-        else:
+            sent = _Sent(FireOutcome.UNKNOWN, CloudError("", str(abandoned)))
+        except (JournalError, RequestNotSent) as prevented:
+            sent = _Sent(FireOutcome.NOT_SENT, CloudError("", str(prevented)))
+        unconnected += sent.may_connect_later
+        throttled += sent.throttled
+        may_go_again = (sent.may_connect_later and unconnected < NEVER_SENT_TRIES) or (
+            sent.throttled and throttled < THROTTLED_TRIES
+        )
+        if not may_go_again:
             break
-        seconds = _backoff(session, never_sent + throttled, wanted)
-        if session.remaining <= seconds or session.cancelled.is_set():
+        seconds = _backoff(session, unconnected + throttled, sent.reply.retry_after if sent.reply else None)
+        if session.remaining <= seconds:
             break
         await pause(session.clock, seconds, session.cancelled)
         if session.cancelled.is_set():
             break
-        at = session.clock.now()
-    answers = _answers(action, targets, outcome, error, reply)
-    return Fired(fire_id, tuple(targets), answers, at, reply.request_id if reply else "")
+    fired = Fired(
+        fire_id, tuple(targets), _answers(action, targets, sent), at, sent.reply.request_id if sent.reply else ""
+    )
+    await _note_answer(session, fired)
+    return fired
 
 
-def _send(session: Session, request: Request) -> tuple[FireOutcome, CloudError | None, Reply | None]:
+async def _intend(session: Session, fire_id: str, at: float, intended: tuple[EntryTarget, ...]) -> None:
+    if session.journal is not None:
+        await asyncio.get_running_loop().run_in_executor(
+            session.executor, session.journal.intend, fire_id, at, intended
+        )
+
+
+async def _note_answer(session: Session, fired: Fired) -> None:
+    if session.journal is not None:
+        await asyncio.get_running_loop().run_in_executor(
+            session.executor, session.journal.records.answered, fired.fire_id, fired.answers, fired.request_id
+        )
+
+
+def _send(session: Session, request: Request) -> _Sent:
     try:
         reply = session.client.send(request)
     except (RequestNotSent, ConfigurationError) as error:
-        return FireOutcome.NOT_SENT, CloudError("", str(error)), None
+        # Wrong credentials do not heal, and clouds lock an account after a few tries.
+        later = isinstance(error, RequestNotSent)
+        return _Sent(FireOutcome.NOT_SENT, CloudError("", str(error)), may_connect_later=later)
     except NoAnswer as error:
-        return FireOutcome.UNKNOWN, CloudError("", str(error)), None
-    outcome = classify(session.action, reply)
+        return _Sent(FireOutcome.UNKNOWN, CloudError("", str(error)))
     error_of_reply = reply.error
     if error_of_reply is None and not reply.ok:
         error_of_reply = CloudError("", f"an answer that is not the API's: {reply.text[:120]!r}", reply.status)
-    return outcome, explain(session.action, error_of_reply), reply
+    if error_of_reply is not None:
+        error_of_reply = session.action.explain(error_of_reply)
+    return _Sent(_outcome(session.action, reply), error_of_reply, reply)
 
 
-def classify(action: Action[Any], reply: Reply) -> FireOutcome:
+def _outcome(action: Action[Any], reply: Reply) -> FireOutcome:
     """What an answer says of the whole request, before its body is read target by target."""
     if reply.throttled:
         return FireOutcome.REJECTED
@@ -98,26 +149,18 @@ def classify(action: Action[Any], reply: Reply) -> FireOutcome:
     return FireOutcome.ACCEPTED if reply.ok else FireOutcome.REJECTED
 
 
-def explain(action: Action[Any], error: CloudError | None) -> CloudError | None:
-    """The error with its documented meaning and remedy, where the action's table has one."""
-    if error is None:
-        return None
-    meaning = action.errors.get(error.code) or action.errors.get(str(error.http_status))
-    if meaning is None:
-        return error
-    return replace(error, remedy=" ".join(filter(None, (meaning.text, meaning.remedy, error.remedy))))
-
-
-def _answers(
-    action: Action[Any], targets: Sequence[Target], outcome: FireOutcome, error: CloudError | None, reply: Reply | None
-) -> dict[str, Answer]:
+def _answers(action: Action[Any], targets: Sequence[Target], sent: _Sent) -> dict[str, Answer]:
+    outcome, error, reply = sent.outcome, sent.error, sent.reply
     if outcome is FireOutcome.ACCEPTED and reply is not None:
         try:
             answers = action.read_reply(reply, targets)
         except NoAnswer as unreadable:
             outcome, error = FireOutcome.UNKNOWN, CloudError("", str(unreadable), reply.status, reply.request_id)
         else:
-            return {key: replace(answer, error=explain(action, answer.error)) for key, answer in answers.items()}
+            return {
+                key: replace(answer, error=answer.error and action.explain(answer.error))
+                for key, answer in answers.items()
+            }
     return {target.key: Answer(outcome, error=error) for target in targets}
 
 

@@ -7,18 +7,18 @@ was seen moving since, or when :data:`STALE_GRACE` has passed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cloudretry import durations
 from cloudretry.actions import Action
 from cloudretry.clock import pause
 from cloudretry.errors import CloudRefused, CloudRetryError
-from cloudretry.model import CloudError, Observation, Result, StateClass, Status, Target, chunked
+from cloudretry.model import Observation, Result, StateClass, Status, Target, chunked
+from cloudretry.run.progress import Progress
 from cloudretry.run.session import Session
 
-__all__ = ["STALE_GRACE", "Watched", "judge", "look", "watch"]
+__all__ = ["STALE_GRACE", "Watched", "judge", "look", "settled", "taken_up", "took_hold", "watch", "watched"]
 
 STALE_GRACE = 30.0
 """Seconds after a fire in which the old state may still be shown."""
@@ -27,10 +27,10 @@ FIRST_POLL, SLOWEST_POLL, POLL_GROWTH = 0.5, 15.0, 1.5
 """Seconds to the first look, the longest pause between two, and how the pause grows."""
 
 REFUSED_POLLS = 3
-"""So many refused status calls in a row end the waiting."""
+"""So many refused status calls in a row end the waiting for the targets that were asked for."""
 
-PROGRESS_EVERY = 2.0
-"""Least seconds between two lines of progress."""
+
+_SINCE = " Since then: "
 
 
 @dataclass(slots=True)
@@ -38,60 +38,77 @@ class Watched:
     """A target that was fired and has no verdict yet.
 
     ``accepted`` is false where no answer told what became of the fire; ``result`` is what is recorded should the
-    waiting end now.
+    waiting end now. ``fresh_until`` is the end of the grace, in the clock's monotonic seconds: what the wall clock
+    does in the meantime must not turn an old state into a verdict.
     """
 
     target: Target
     result: Result
-    accepted: bool = True
+    accepted: bool
+    fresh_until: float
     moved: bool = False
     seen: Observation | None = None
-
-    @property
-    def fired_at(self) -> float:
-        return self.result.fired_at or 0.0
+    refused: int = 0
+    problem: str = ""
 
 
-def judge(action: Action[Any], watched: Watched, seen: Observation, now: float) -> Result | None:
-    """The verdict on a target, or ``None`` while there is none."""
-    watched.seen = seen
-    fresh = now < watched.fired_at + STALE_GRACE
-    if action.stamped:
-        return _judge_by_times(watched, seen, fresh=fresh)
-    if seen.means is StateClass.IN_PROGRESS:
-        watched.moved = watched.accepted = True
-        return None
-    may_be_old = seen.retryable or seen.missing
-    if may_be_old and fresh and not watched.moved:
-        return None
-    if seen.means is StateClass.SUCCEEDED and (watched.moved or not seen.retryable):
-        return settled(watched.result, Status.SUCCEEDED, seen)
-    return _failed(action, watched, seen)
+def watched(session: Session, target: Target, result: Result, *, accepted: bool) -> Watched:
+    """A target to wait for, fired now or in an earlier run."""
+    age = max(0.0, session.clock.now() - (result.fired_at or 0.0))
+    grace = max(0.0, STALE_GRACE - age)
+    return Watched(target, result, accepted, session.clock.monotonic() + grace)
 
 
-def _judge_by_times(watched: Watched, seen: Observation, *, fresh: bool) -> Result | None:
+def took_hold(action: Action[Any], before: str, seen: Observation) -> bool:
+    """Whether this alone, without what was seen before it, shows that a retry has taken hold."""
     if seen.missing:
-        return None if fresh else _lost(watched, seen)
-    if seen.stamp != watched.result.before or (watched.accepted and seen.means is StateClass.SUCCEEDED):
-        return settled(watched.result, Status.SUCCEEDED, seen)
-    if watched.accepted or fresh:
+        return False
+    if action.stamped:
+        return seen.stamp != before
+    return seen.means is StateClass.SUCCEEDED and not seen.retryable
+
+
+def taken_up(action: Action[Any], before: str, seen: Observation) -> bool:
+    """Whether a target whose fire was refused is being retried all the same."""
+    if action.stamped:
+        return took_hold(action, before, seen)
+    return seen.means is StateClass.IN_PROGRESS
+
+
+def judge(action: Action[Any], item: Watched, seen: Observation, *, fresh: bool) -> Result | None:
+    """The verdict on a target, or ``None`` while there is none. ``fresh`` says that the grace is not over."""
+    item.seen = seen
+    if took_hold(action, item.result.before, seen):
+        return settled(item.result, Status.SUCCEEDED, seen)
+    if action.stamped:
+        return _judge_by_times(item, seen, fresh=fresh)
+    if seen.means is StateClass.IN_PROGRESS:
+        item.moved = item.accepted = True
         return None
-    why = watched.result.error_message or "no answer came"
+    if (seen.retryable or seen.missing) and fresh and not item.moved:
+        return None
+    if seen.means is StateClass.SUCCEEDED and item.moved:
+        return settled(item.result, Status.SUCCEEDED, seen)
+    return _failed(action, item, seen)
+
+
+def _judge_by_times(item: Watched, seen: Observation, *, fresh: bool) -> Result | None:
+    if item.accepted:
+        if seen.means is StateClass.SUCCEEDED:
+            return settled(item.result, Status.SUCCEEDED, seen)
+        return settled(item.result, Status.FAILED, seen, message=seen.message) if seen.missing and not fresh else None
+    if fresh:
+        return None
+    found = seen.message or "the job's times have not changed"
     return replace(
-        watched.result,
+        item.result,
         status=Status.UNKNOWN,
         cloud_status=seen.cloud_status,
-        error_message=why if "times have not changed" in why else f"{why}; the job's times have not changed",
+        error_message=_since(item.result, found),
     )
 
 
-def _lost(watched: Watched, seen: Observation) -> Result:
-    if watched.accepted:
-        return settled(watched.result, Status.FAILED, seen, message=seen.message)
-    return replace(watched.result, status=Status.UNKNOWN, error_message=seen.message)
-
-
-def _failed(action: Action[Any], watched: Watched, seen: Observation) -> Result:
+def _failed(action: Action[Any], item: Watched, seen: Observation) -> Result:
     if seen.missing:
         message = seen.message
     else:
@@ -99,9 +116,14 @@ def _failed(action: Action[Any], watched: Watched, seen: Observation) -> Result:
         message = f"it is {seen.cloud_status} ({meaning})"
         if seen.message:
             message += f": {seen.message}"
-    if not watched.accepted and watched.result.error_message:
-        message = f"{watched.result.error_message}; {message}"
-    return settled(watched.result, Status.FAILED, seen, message=message)
+    if not item.accepted:
+        message = _since(item.result, message)
+    return settled(item.result, Status.FAILED, seen, message=message)
+
+
+def _since(result: Result, found: str) -> str:
+    """How the fire ended, and what was found out about it since: the newest finding only."""
+    return f"{result.error_message.partition(_SINCE)[0]}{_SINCE}{found}"
 
 
 def settled(result: Result, status: Status, seen: Observation, *, message: str = "") -> Result:
@@ -112,6 +134,7 @@ def settled(result: Result, status: Status, seen: Observation, *, message: str =
         cloud_status=seen.cloud_status,
         error_code=seen.error_code if status is Status.FAILED else "",
         error_message=message,
+        skipped_reason="",
         before="",
     )
 
@@ -123,8 +146,15 @@ async def look(session: Session, targets: Sequence[Target]) -> dict[str, Observa
     """
     seen: dict[str, Observation] = {}
     for group in chunked(targets, session.action.look_size):
-        seen |= await session.blocking(session.action.observe, session.client.send, session.place, group)
+        seen |= await _observe(session, group)
     return seen
+
+
+async def _observe(session: Session, group: Sequence[Target]) -> Mapping[str, Observation]:
+    try:
+        return await session.blocking(session.action.observe, session.client.send, session.place, group)
+    except CloudRefused as refused:
+        raise CloudRefused(session.action.explain(refused.error), throttled=refused.throttled) from None
 
 
 async def watch(session: Session, targets: Sequence[Watched]) -> list[Result]:
@@ -134,35 +164,39 @@ async def watch(session: Session, targets: Sequence[Watched]) -> list[Result]:
     """
     waiting = {item.target.key: item for item in targets}
     results: dict[str, Result] = {}
+    progress = Progress(session)
     pauses = _pauses(session)
-    refused, problem = 0, ""
-    started, told_at, told = session.clock.monotonic(), float("-inf"), ""
     while waiting and not session.over:
         await pause(session.clock, min(next(pauses), max(session.remaining, 0.0)), session.cancelled)
-        try:
-            seen = await look(session, [item.target for item in waiting.values()])
-        except CloudRetryError as error:
-            problem = str(error)
-            refused = refused + 1 if isinstance(error, CloudRefused) and _is_final(error.error) else 0
-            if refused >= REFUSED_POLLS:
+        for group in chunked(list(waiting.values()), session.action.look_size):
+            if session.cancelled.is_set():
                 break
-            continue
-        refused, problem = 0, ""
-        now = session.clock.now()
-        for key, item in list(waiting.items()):
-            result = judge(session.action, item, seen[key], now)
-            if result is not None:
-                results[key] = result
-                del waiting[key]
-        elapsed = session.clock.monotonic() - started
-        if waiting and elapsed - told_at >= PROGRESS_EVERY:
-            line = _progress(waiting, len(targets))
-            if line != told:
-                session.progress(f"{line} ({durations.show(round(elapsed))})")
-                told, told_at = line, elapsed
-    for key, item in waiting.items():
-        results[key] = _unsettled(session, item, problem)
+            for result in await _poll(session, group):
+                results[result.target] = result
+                del waiting[result.target]
+        if waiting:
+            progress.tell(_waiting_for(waiting, len(targets)))
+    results |= {key: _unsettled(session, item) for key, item in waiting.items()}
     return [results[item.target.key] for item in targets]
+
+
+async def _poll(session: Session, group: Sequence[Watched]) -> list[Result]:
+    """Ask once for these targets; returns the results of those that need not be waited for any more."""
+    try:
+        seen = await _observe(session, [item.target for item in group])
+    except CloudRetryError as error:
+        for item in group:
+            item.problem = str(error)
+            item.refused = item.refused + 1 if _is_final(error) else 0
+        return [_unsettled(session, item) for item in group if item.refused >= REFUSED_POLLS]
+    now = session.clock.monotonic()
+    judged = []
+    for item in group:
+        item.problem, item.refused = "", 0
+        result = judge(session.action, item, seen[item.target.key], fresh=now < item.fresh_until)
+        if result is not None:
+            judged.append(result)
+    return judged
 
 
 def _pauses(session: Session) -> Iterator[float]:
@@ -175,33 +209,35 @@ def _pauses(session: Session) -> Iterator[float]:
         seconds = min(seconds * POLL_GROWTH, SLOWEST_POLL)
 
 
-def _is_final(error: CloudError) -> bool:
-    return 400 <= error.http_status < 500 and error.http_status != 429
+def _is_final(error: CloudRetryError) -> bool:
+    """Whether the cloud will answer the same status call in the same way the next time."""
+    return isinstance(error, CloudRefused) and not error.throttled and 400 <= error.error.http_status < 500
 
 
-def _progress(waiting: dict[str, Watched], total: int) -> str:
-    slowest = next(iter(waiting.values()))
-    state = slowest.seen.cloud_status if slowest.seen and slowest.seen.cloud_status else "not seen yet"
-    return f"{total - len(waiting)} of {total} done, waiting for {slowest.target.key}: {state}"
+def _waiting_for(waiting: dict[str, Watched], total: int) -> str:
+    first = next(iter(waiting.values()))
+    state = first.seen.cloud_status if first.seen and first.seen.cloud_status else "not seen yet"
+    return f"{total - len(waiting)} of {total} done, waiting for {first.target.key}: {state}"
 
 
-def _unsettled(session: Session, item: Watched, problem: str) -> Result:
+def _unsettled(session: Session, item: Watched) -> Result:
     """What is recorded when the waiting ends without a verdict: the next run goes on from there."""
     seen = item.seen
     last = f"last seen {seen.cloud_status or seen.message}" if seen else "never seen"
-    if session.cancelled.is_set():
-        why = f"cancelled while waiting; {last}"
-    elif session.remaining <= 0:
-        why = f"timed out while waiting until {session.action.done_when}; {last}"
-    else:
+    if item.refused >= REFUSED_POLLS:
         why = f"its status cannot be read; {last}"
-    if problem:
-        why = f"{why}; {problem}"
-    if not item.accepted and item.result.error_message:
-        why = f"{item.result.error_message}; {why}"
+    elif session.cancelled.is_set():
+        why = f"cancelled while waiting; {last}"
+    else:
+        why = f"timed out while waiting until {session.action.done_when}; {last}"
+    if item.problem:
+        why = f"{why}; {item.problem}"
+    if not item.accepted:
+        why = _since(item.result, why)
     return replace(
         item.result,
         status=Status.IN_PROGRESS if item.accepted else Status.UNKNOWN,
         cloud_status=seen.cloud_status if seen else item.result.cloud_status,
+        error_code="" if item.accepted else item.result.error_code,
         error_message=why,
     )

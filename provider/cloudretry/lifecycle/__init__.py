@@ -1,0 +1,31 @@
+"""Check, diff, create, update, read, delete, over a list of targets. No gRPC and no HTTP in here.
+
+The table "when it fires" is :func:`diff` and :func:`cloudretry.run.decide.decide`: the first says what a change means
+before it happens, the second who is fired when it does. Both compare new inputs with what the outputs recorded.
+A delete calls nothing, so there is no function for it.
+"""
+
+from cloudretry.inputs import check
+from cloudretry.lifecycle.carry_out import create, not_fired, preview_outputs, update
+from cloudretry.lifecycle.circumstances import DEFAULT_TIMEOUT, Backend, Circumstances, Outcome
+from cloudretry.lifecycle.difference import NOWHERE, Change, ChangeKind, Difference, diff
+from cloudretry.lifecycle.reading import read, recorded_inputs
+
+__all__ = [
+    "DEFAULT_TIMEOUT",
+    "NOWHERE",
+    "Backend",
+    "Change",
+    "ChangeKind",
+    "Circumstances",
+    "Difference",
+    "Outcome",
+    "check",
+    "create",
+    "diff",
+    "not_fired",
+    "preview_outputs",
+    "read",
+    "recorded_inputs",
+    "update",
+]

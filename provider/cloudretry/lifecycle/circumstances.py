@@ -1,0 +1,94 @@
+"""What surrounds a call of the lifecycle: the configuration's means, the time allowed, and what is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from cloudretry.actions import Action
+from cloudretry.actions.base import ActionInputs
+from cloudretry.clock import Clock
+from cloudretry.model import Cloud, CloudClient, Place
+from cloudretry.record import Record
+from cloudretry.run import Session
+
+__all__ = ["DEFAULT_TIMEOUT", "Backend", "Circumstances", "Outcome", "open_session"]
+
+DEFAULT_TIMEOUT = 1800.0
+"""Seconds that a create or an update may take when ``customTimeouts`` says nothing."""
+
+
+class Backend(Protocol):
+    """What the provider's configuration gives to a run."""
+
+    clock: Clock
+    executor: Executor
+    poll_interval: float | None
+
+    def connect(self, cloud: Cloud, *, region: str | None, project_id: str | None) -> CloudClient:
+        """A client for this place; values that are ``None`` come from the configuration. May ask the cloud.
+
+        :raises ConfigurationError: something is missing; the text says how to give it.
+        """
+
+    def inherited(self, cloud: Cloud) -> Place:
+        """The region and project that the configuration names, empty where it names none. Asks nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """How one call may proceed. ``timeout`` is in seconds; ``jitter`` gives the random part of pauses, from 0 to 1."""
+
+    timeout: float = DEFAULT_TIMEOUT
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    progress: Callable[[str], None] = lambda _line: None
+    jitter: Callable[[], float] = random.SystemRandom().random
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a create, update or read leaves behind. ``failure`` is what fails the ``up``; the outputs stay valid."""
+
+    resource_id: str
+    outputs: dict[str, Any]
+    failure: str = ""
+
+
+async def open_session(
+    action: Action[Any],
+    record: Record | None,
+    inputs: ActionInputs,
+    backend: Backend,
+    circumstances: Circumstances,
+) -> Session:
+    """A session in the resource's own place: as set, else as recorded, else as configured.
+
+    :raises CloudRetryError: there is no way to the cloud, or the project cannot be found.
+    """
+    deadline = backend.clock.monotonic() + circumstances.timeout
+    region = inputs.region or (record.place.region if record else None)
+    project_id = getattr(inputs, "project_id", None) or (record.place.project_id if record else None)
+    container = str(inputs.model_dump(by_alias=True).get(action.container_property, ""))
+
+    def connect() -> tuple[CloudClient, Place]:
+        client = backend.connect(action.cloud, region=region or None, project_id=project_id or None)
+        return client, Place(client.region, client.project_id, container)
+
+    client, place = await asyncio.get_running_loop().run_in_executor(backend.executor, connect)
+    return Session(
+        action=action,
+        inputs=inputs,
+        place=place,
+        client=client,
+        clock=backend.clock,
+        executor=backend.executor,
+        deadline=deadline,
+        cancelled=circumstances.cancelled,
+        progress=circumstances.progress,
+        jitter=circumstances.jitter,
+        poll_interval=backend.poll_interval,
+    )
