@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+import pytest
+
+from support.samples import SAMPLES, Sample
+
+
+@pytest.fixture(params=SAMPLES, ids=[sample.token.rsplit(":", 1)[1] for sample in SAMPLES])
+def sample(request: pytest.FixtureRequest) -> Sample:
+    found: Sample = request.param
+    return found

@@ -1,0 +1,188 @@
+"""What is sent again, by the class of the outcome. The only place with such rules is `run/fire.py`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cloudretry.errors import CredentialsError
+from support import World
+from support.samples import GOOD, Sample, drs
+
+
+def fire_with(how: str = "answer", **fault: Any) -> tuple[World, Any]:
+    world = drs(jb1=[GOOD])
+    world.cloud.breaks(how, **fault)
+    return world, world.up()
+
+
+def test_what_was_not_sent_is_sent_again(sample: Sample) -> None:
+    world = sample.world()
+    world.cloud.breaks("not sent", times=4)
+    step = world.up()
+    assert (step.posts, step.fired, step.failure) == (5, [sample.key], "")
+    assert world.result(sample.key)["attempts"] == 1
+
+
+def test_what_cannot_be_sent_is_given_up_after_five_tries() -> None:
+    world, step = fire_with("not sent", times=1000)
+    assert (step.posts, step.fired, world["status"]) == (5, [], "Failed")
+
+
+def test_without_credentials_it_is_tried_once_because_clouds_lock_accounts() -> None:
+    world, step = fire_with("no credentials", times=1000)
+    assert (step.posts, world["status"], world.result("jb1")["attempts"]) == (1, "Failed", 0)
+    assert "not sent: the password is wrong" in step.failure
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(429, "APIGW.0308"), (503, "APIGW.0613"), (400, "DRS.M01503"), (400, "Throttling.User")]
+)
+def test_a_cloud_that_is_too_busy_is_asked_again(sample: Sample, status: int, code: str) -> None:
+    world = sample.world()
+    world.cloud.breaks(status=status, code=code, throttled=True, times=7)
+    step = world.up()
+    assert (step.posts, step.fired, step.failure) == (8, [sample.key], "")
+    assert world.result(sample.key)["attempts"] == 1
+
+
+def test_a_cloud_that_stays_too_busy_is_given_up_after_eight_tries() -> None:
+    world, step = fire_with(status=429, code="APIGW.0308", message="limit:200", throttled=True, times=1000)
+    assert (step.posts, step.fired, world["status"]) == (8, [], "Failed")
+    assert "APIGW.0308: limit:200 (HTTP 429, request id" in step.failure
+
+
+def test_the_cloud_says_how_long_to_wait() -> None:
+    world = drs(jb1=[GOOD])
+    world.jitter = lambda: 0.0
+    world.cloud.breaks(status=429, throttled=True, retry_after=77.0)
+    started = world.clock.now()
+    world.up()
+    assert world["firedAt"] == "2027-01-15T08:01:17Z"
+    assert world.clock.now() - started < 100
+
+
+def test_pauses_double_up_to_a_bound_and_are_random_from_nothing() -> None:
+    def seconds(jitter: float) -> float:
+        world = drs(jb1=[GOOD])
+        world.jitter = lambda: jitter
+        world.cloud.breaks(status=429, throttled=True, times=7)
+        started = world.clock.now()
+        world.up(wait=False)
+        return world.clock.now() - started
+
+    assert seconds(0.0) == 0
+    assert seconds(1.0) == pytest.approx(1 + 2 + 4 + 8 + 16 + 20 + 20)
+
+
+@pytest.mark.parametrize("status", [500, 502, 504])
+@pytest.mark.parametrize("effect", [False, True])
+def test_a_server_error_is_never_sent_again_and_the_state_decides(sample: Sample, status: int, effect: bool) -> None:
+    world = sample.world()
+    world.cloud.breaks(status=status, effect=effect)
+    step = world.up()
+    assert step.posts == 1
+    if effect:
+        assert (world["status"], step.failure) == ("Succeeded", "")
+    else:
+        assert world["status"] == ("Failed" if sample.bad else "Unknown")
+        assert f"no clear answer: broken (HTTP {status}, request id req-" in step.failure
+        assert "Since then:" in step.failure
+
+
+@pytest.mark.parametrize("how", ["lost before", "lost after"])
+def test_without_an_answer_it_is_never_sent_again_and_the_state_decides(sample: Sample, how: str) -> None:
+    world = sample.world()
+    world.cloud.breaks(how)
+    step = world.up()
+    assert (step.posts, world.result(sample.key)["attempts"]) == (1, 1)
+    good = "Succeeded" if how == "lost after" else ("Failed" if sample.bad else "Unknown")
+    assert world["status"] == good
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_not_followed_and_not_sent_again(status: int) -> None:
+    world, step = fire_with(status=status, message="a redirect")
+    assert (step.posts, step.fired, world["status"]) == (1, [], "Failed")
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 407, 409, 422])
+def test_a_no_is_not_sent_again(sample: Sample, status: int) -> None:
+    world = sample.world()
+    world.cloud.breaks(status=status, code="X.1", message="no")
+    step = world.up()
+    assert (step.posts, step.fired, world["status"]) == (1, [], "Failed")
+    assert f"X.1: no (HTTP {status}, request id req-" in step.failure
+
+
+@pytest.mark.parametrize("status", [200, 202])
+@pytest.mark.parametrize("body", [None, [], "fine", {"something": "else"}, {"results": "x"}, {"is_success": "yes"}])
+def test_a_2xx_that_is_not_what_the_api_says_is_unknown(sample: Sample, status: int, body: Any) -> None:
+    if sample.token.endswith("PoolScopeRetry") and isinstance(body, dict):
+        return  # its documented answer is an empty object, and what else may be in it is not said
+    world = sample.world()
+    world.cloud.breaks(status=status, body=body)
+    step = world.up()
+    assert step.posts == 1
+    assert world["status"] == ("Failed" if sample.bad else "Unknown")
+    assert "no clear answer: HTTP" in step.failure
+
+
+def test_a_2xx_with_an_error_in_it_is_a_no() -> None:
+    world, step = fire_with(status=202, code="DRS.M01504", message="another operation")
+    assert (step.posts, world["status"]) == (1, "Failed")
+    assert "DRS.M01504: another operation (HTTP 202" in step.failure
+
+
+def test_a_batch_that_leaves_a_target_out_of_its_answer_leaves_it_unknown() -> None:
+    world = drs(jb1=[GOOD], jb2=[GOOD])
+    world.cloud.breaks(status=200, effect=True, body={"results": [{"id": "jb1", "status": "success"}]})
+    step = world.up()
+    assert (step.posts, step.fired, world["status"]) == (1, ["jb1", "jb2"], "Succeeded")
+    world = drs(jb1=[GOOD], jb2=[GOOD])
+    world.cloud.breaks(status=200, body={"results": [{"id": "jb1", "status": "success"}, {"id": "jb2"}]})
+    world.up()
+    assert world.result("jb2")["errorMessage"].startswith("no clear answer: status None (HTTP 200")
+
+
+def test_after_a_pause_an_unanswered_try_ends_the_sending() -> None:
+    world = drs(jb1=[GOOD])
+    world.cloud.breaks(status=429, throttled=True)
+    world.cloud.breaks("not sent")
+    world.cloud.breaks("lost after")
+    step = world.up()
+    assert (step.posts, step.fired, world["status"]) == (3, ["jb1"], "Succeeded")
+
+
+def test_the_time_allowed_ends_the_pauses_too() -> None:
+    world = drs(jb1=[GOOD])
+    world.cloud.breaks(status=429, throttled=True, retry_after=100.0, message="slow down")
+    step = world.up(timeout=50)
+    assert (step.posts, world["status"]) == (1, "Failed")
+    assert "slow down" in step.failure
+    assert world.up().fired == ["jb1"]
+
+
+def test_a_cancel_ends_the_pauses_too() -> None:
+    world = drs(jb1=[GOOD])
+    world.cloud.breaks(status=429, throttled=True, retry_after=100.0, times=9)
+    assert world.up(cancel_after=50).posts == 1
+    world.cloud.faults.clear()
+    assert world.up().fired == ["jb1"]
+
+
+def test_a_create_that_finds_no_way_to_the_cloud_leaves_nothing_behind() -> None:
+    world = drs(jb1=[GOOD])
+    world.backend.failure = CredentialsError("no credentials were found")
+    step = world.up()
+    assert (step.kind, step.posts, world.state) == ("error", 0, None)
+    world.backend.failure = None
+    world.up()
+    before = world.state
+    world.backend.failure = CredentialsError("no credentials were found")
+    world.up(triggers={"release": "2"})
+    assert world.state == before
+    world.backend.failure = None
+    world.cloud.legal = False
+    assert world.up().fired == ["jb1"]

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+START = 1_800_000_000.0
+
+
+class FakeClock:
+    """Time that passes only when somebody sleeps, and then at once."""
+
+    def __init__(self) -> None:
+        self._monotonic = 1000.0
+        self._ahead = START - 1000.0
+        self._due: list[tuple[float, Callable[[], None]]] = []
+
+    def now(self) -> float:
+        return self._monotonic + self._ahead
+
+    def monotonic(self) -> float:
+        return self._monotonic
+
+    async def sleep(self, seconds: float) -> None:
+        self.advance(seconds)
+        await asyncio.sleep(0)
+
+    def advance(self, seconds: float) -> None:
+        end = self._monotonic + seconds
+        for at, event in sorted((due for due in self._due if due[0] <= end), key=lambda due: due[0]):
+            self._monotonic = max(at, self._monotonic)
+            event()
+        self._due = [due for due in self._due if due[0] > end]
+        self._monotonic = max(end, self._monotonic)
+
+    def jump(self, seconds: float) -> None:
+        """Set the wall clock forward or back; no time passes."""
+        self._ahead += seconds
+
+    def after(self, seconds: float, event: Callable[[], None]) -> None:
+        """Let something happen while somebody sleeps."""
+        self._due.append((self._monotonic + seconds, event))
