@@ -3,13 +3,14 @@ PYTHON ?= python3
 JOBS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup venv env demo lint test test-fast
+.PHONY: help setup venv env demo lint test test-fast sdk
 
 help:
 	@echo 'make demo        set everything up and watch five retries fire, once each, on the emulator'
 	@echo 'make test        lint, types and every test'
 	@echo 'make test-fast   the same without the tests that drive the Pulumi engine'
 	@echo 'make lint        lint, format and types only'
+	@echo 'make sdk         schema.json and the SDKs, generated from the actions'
 	@echo 'make setup       the virtual environment and the Pulumi engine only'
 	@echo 'eval "$$(make -s env)"   give this shell the engine, the virtual environment and the plugin'
 
@@ -36,3 +37,7 @@ test: setup lint
 
 test-fast: lint
 	.venv/bin/pytest -n $(JOBS) -m 'not engine'
+
+sdk:
+	@$(PYTHON) tools/setup.py --no-engine --gensdk
+	.venv/bin/python tools/sdk.py

@@ -210,6 +210,12 @@ def test_ci_fails_when_lint_fails(working_copy: Path, stubbed: Programs) -> None
     assert stubbed.calls("pytest") == []
 
 
+def test_the_sdks_need_the_generator_and_no_engine(working_copy: Path, stubbed: Programs) -> None:
+    stubbed.add("python", "")
+    subprocess.run(["make", "-C", working_copy, "sdk"], env=environment(MAKEFLAGS=""), check=True)
+    assert stubbed.calls("") == ["setup --no-engine --gensdk", "python tools/sdk.py"]
+
+
 def test_the_fast_tests_need_no_engine(working_copy: Path, stubbed: Programs) -> None:
     stubbed.add("pytest", "")
     subprocess.run(["make", "-C", working_copy, "test-fast"], env=environment(MAKEFLAGS=""), check=True)
