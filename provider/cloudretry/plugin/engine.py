@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from typing import Any
 
 import grpc
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
+
+from cloudretry.plugin.marshal import wire_text
 
 __all__ = ["EngineLog"]
 
@@ -29,25 +33,23 @@ class EngineLog:
 
     def status(self, urn: str, line: str) -> None:
         """Show what a resource is doing; the next line takes this one's place."""
-        self._put(engine_pb2.LogRequest(severity=engine_pb2.INFO, message=line, urn=urn, ephemeral=True))
+        self._put(engine_pb2.LogRequest(severity=engine_pb2.INFO, message=wire_text(line), urn=urn, ephemeral=True))
 
     async def warn(self, line: str) -> None:
         """A warning that stays on the screen."""
-        self._put(engine_pb2.LogRequest(severity=engine_pb2.WARNING, message=line))
+        self._put(engine_pb2.LogRequest(severity=engine_pb2.WARNING, message=wire_text(line)))
         await self._lines.join()
 
     async def debug(self, line: str) -> None:
         """For the verbose log only."""
-        self._put(engine_pb2.LogRequest(severity=engine_pb2.DEBUG, message=line))
+        self._put(engine_pb2.LogRequest(severity=engine_pb2.DEBUG, message=wire_text(line)))
         await self._lines.join()
 
     async def close(self) -> None:
         """Send what is waiting, if the engine still takes it."""
         if self._sending is not None:
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._lines.join(), 1.0)
-            except TimeoutError:
-                pass
             self._sending.cancel()
         if self._channel is not None:
             await self._channel.close()
@@ -64,7 +66,8 @@ class EngineLog:
             line = await self._lines.get()
             try:
                 if self._channel is not None:
-                    stub = engine_pb2_grpc.EngineStub(self._channel)
+                    # Typed for blocking channels only.
+                    stub: Any = engine_pb2_grpc.EngineStub(self._channel)
                     await stub.Log(line, timeout=5)
             except grpc.aio.AioRpcError:
                 # Nobody is left to read it.

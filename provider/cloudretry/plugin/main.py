@@ -11,6 +11,8 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from importlib.machinery import PathFinder
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -36,10 +38,11 @@ class _LateHandlers(grpc.GenericRpcHandler):
     def __init__(self, engine_address: str) -> None:
         self._engine_address = engine_address
         self.provider: Provider | None = None
-        self._find: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler | None] | None = None
+        self._find: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler[Any, Any] | None] | None = None
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler[Any, Any] | None:
         if self._find is None:
+            _protocol_only()
             from cloudretry.plugin.server import Provider, handlers
 
             self.provider = Provider(self._engine_address)
@@ -48,6 +51,8 @@ class _LateHandlers(grpc.GenericRpcHandler):
 
 
 async def _serve(arguments: list[str]) -> None:
+    # Read first: should the engine die while this starts, its process id has to differ later.
+    parent = os.getppid()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -59,7 +64,7 @@ async def _serve(arguments: list[str]) -> None:
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     _announce(port)
-    orphaned = asyncio.create_task(_engine_gone())
+    orphaned = asyncio.create_task(_gone(parent))
     stopped = asyncio.create_task(stop.wait())
     waiting: set[asyncio.Task[Any]] = {orphaned, stopped}
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -72,6 +77,19 @@ async def _serve(arguments: list[str]) -> None:
         await handlers.provider.close()
 
 
+def _protocol_only() -> None:
+    """Let ``pulumi.runtime.proto`` be imported without the rest of Pulumi's SDK.
+
+    The packages above it load all of it when they are imported: half of the start-up, and no part of it is used here.
+    """
+    found = PathFinder.find_spec("pulumi")
+    for folder in (found and found.submodule_search_locations) or ():
+        for name in ("pulumi", "pulumi.runtime"):
+            package = ModuleType(name)
+            package.__path__ = [os.path.join(folder, *name.split(".")[1:])]
+            sys.modules.setdefault(name, package)
+
+
 def _announce(port: int) -> None:
     """Print the port, and keep everything else off the pipe that the engine reads it from."""
     sys.stdout.write(f"{port}\n")
@@ -79,9 +97,8 @@ def _announce(port: int) -> None:
     os.dup2(2, 1)
 
 
-async def _engine_gone() -> None:
+async def _gone(parent: int) -> None:
     """Return once the process that started this one has ended."""
-    parent = os.getppid()
     while os.getppid() == parent:
         await asyncio.sleep(PARENT_CHECK)
 

@@ -1,8 +1,9 @@
 """Property values on the wire, as Pulumi's ``proto`` documentation defines them, and as Python values.
 
-Nothing is lost on the way in or out: a secret becomes :class:`Secret`, a value that is not known yet
-:data:`cloudretry.inputs.UNKNOWN`, and an asset, archive or resource reference stays the mapping that it is on the wire.
-Whole numbers become ``int``: the wire knows only doubles.
+A secret becomes :class:`Secret`, a value that is not known yet :data:`cloudretry.inputs.UNKNOWN`, and whole numbers
+become ``int``: the wire knows only doubles. An asset, archive or resource reference stays the mapping that it is on the
+wire, less what does not tell one from another: of contents with a hash only the hash is kept, of a reference the URN
+and the id. So neither a file that was moved nor a newer version of another provider looks like a change.
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ from typing import Any
 
 from google.protobuf import struct_pb2
 
-from cloudretry.inputs import UNKNOWN, Unknown, is_unknown, property_path
+from cloudretry.inputs import UNKNOWN, Unknown, property_path
 
-__all__ = ["SIGNATURE", "Secret", "from_struct", "is_known", "plain", "rewrap", "secret_paths", "to_struct"]
+__all__ = ["SIGNATURE", "Secret", "from_struct", "plain", "rewrap", "secret_paths", "to_struct", "wire_text"]
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 """The key that marks a special object."""
 
-SECRET = "1b47061264138c4ac30d75fd1eb44270"
+SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - the mark of a secret
 OUTPUT = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
+ASSET = "c44067f5952c0a294b673a41bacd8c17"
+ARCHIVE = "0def7320c3a5731c473e5ecbe6d01bc7"
+RESOURCE = "5cf8f73096256a8f31e491e813e4eb8e"
 UNKNOWN_TEXT = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """An unknown value; other texts that begin alike mark unknown numbers, lists and so on, and are unknown as well."""
 
@@ -76,6 +80,15 @@ def _from_object(members: dict[str, Any]) -> Any:
     if signature == OUTPUT:
         value = members.get("value", UNKNOWN)
         return Secret(value) if members.get("secret") else value
+    if signature in (ASSET, ARCHIVE) and members.get("hash"):
+        return {SIGNATURE: signature, "hash": members["hash"]}
+    if signature == RESOURCE:
+        # The engine writes an id that is not known yet as an empty text; a component has none at all.
+        return {
+            name: value if value != "" else UNKNOWN
+            for name, value in members.items()
+            if name in (SIGNATURE, "urn", "id")
+        }
     return members
 
 
@@ -84,8 +97,16 @@ def to_struct(properties: Mapping[str, Any]) -> struct_pb2.Struct:
     struct = struct_pb2.Struct()
     for name, value in properties.items():
         if value is not None:
-            _to_value(value, struct.fields[name])
+            _to_value(value, struct.fields[wire_text(name)])
     return struct
+
+
+def wire_text(text: str) -> str:
+    """The text as the wire can carry it.
+
+    JSON from a cloud may hold half of a surrogate pair, which UTF-8 cannot write; a record must not be lost for it.
+    """
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _to_value(value: Any, into: struct_pb2.Value) -> None:
@@ -101,11 +122,11 @@ def _to_value(value: Any, into: struct_pb2.Value) -> None:
     elif isinstance(value, int | float):
         into.number_value = value
     elif isinstance(value, str):
-        into.string_value = value
+        into.string_value = wire_text(value)
     elif isinstance(value, Mapping):
         into.struct_value.SetInParent()
         for name, item in value.items():
-            _to_value(item, into.struct_value.fields[name])
+            _to_value(item, into.struct_value.fields[wire_text(name)])
     else:
         into.list_value.SetInParent()
         for item in value:
@@ -144,8 +165,3 @@ def secret_paths(value: Any, location: tuple[str | int, ...] = ()) -> Iterator[s
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from secret_paths(item, (*location, index))
-
-
-def is_known(value: Any) -> bool:
-    """Whether the value holds nothing unknown, secret or not."""
-    return not is_unknown(plain(value))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import functools
 import os
+import re
 import secrets
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 from google.protobuf import empty_pb2, struct_pb2
@@ -22,9 +23,13 @@ from cloudretry.errors import CloudRetryError
 from cloudretry.inputs import check, is_unknown
 from cloudretry.lifecycle import ChangeKind
 from cloudretry.plugin.engine import EngineLog
-from cloudretry.plugin.marshal import Secret, from_struct, plain, rewrap, secret_paths, to_struct
+from cloudretry.plugin.marshal import from_struct, plain, rewrap, secret_paths, to_struct, wire_text
+from cloudretry.plugin.secrecy import Secrecy
 from cloudretry.plugin.settings import protect
 from cloudretry.version import __version__
+
+if TYPE_CHECKING:
+    Handler = grpc.RpcMethodHandler[Any, Any]
 
 __all__ = ["Provider", "handlers"]
 
@@ -50,11 +55,14 @@ def _answering(method: Method[Request, Response]) -> Method[Request, Response]:
         try:
             return await method(provider, request, context)
         except CloudRetryError as error:
-            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(error))
-        except Exception as defect:  # noqa: BLE001 - the last line: the process must go on serving
+            words = provider.secrecy(*_properties(request)).redact(str(error))
+            await context.abort(grpc.StatusCode.FAILED_PRECONDITION, wire_text(words))
+        except Exception as defect:
+            # The last line of defence: the process must go on serving.
             if isinstance(defect, grpc.aio.AbortError):
                 raise
-            await provider.log.debug("".join(traceback.format_exception(defect)))
+            trace = "".join(traceback.format_exception(defect))
+            await provider.log.debug(provider.secrecy(*_properties(request)).redact(trace))
             await context.abort(
                 grpc.StatusCode.INTERNAL,
                 f"a defect of cloudretry {__version__} in {method.__name__}: {type(defect).__name__}. Nothing is known "
@@ -72,6 +80,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         self.log = EngineLog(engine_address)
         self._cancelled = asyncio.Event()
         self._backend: ConfiguredBackend | None = None
+        self._settings: Mapping[str, Any] = {}
 
     # --- the provider itself ---
 
@@ -132,8 +141,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     async def Configure(  # noqa: N802
         self, request: provider_pb2.ConfigureRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> provider_pb2.ConfigureResponse:
-        given = {name: value for name, value in plain(from_struct(request.args)).items() if not is_unknown(value)}
-        config = load(given, os.environ)
+        self._settings = protect(from_struct(request.args))
+        known = {name: value for name, value in plain(self._settings).items() if not is_unknown(value)}
+        config = load(known, os.environ)
         self._backend = ConfiguredBackend(config)
         if config.emulator:
             await self.log.warn(f"cloudretry:emulator is set ({config.emulator}): no real cloud is called.")
@@ -177,18 +187,17 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         self, request: provider_pb2.DiffRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> provider_pb2.DiffResponse:
         action = _action(request.urn)
-        olds = plain(from_struct(request.olds))
-        news = _with_ignored(plain(from_struct(request.news)), olds, request.ignoreChanges)
-        difference = lifecycle.diff(action, olds, news, self._configured.inherited(action.cloud))
+        olds = _recorded(request.olds)
+        news = _with_ignored(from_struct(request.news), olds, request.ignoreChanges)
+        difference = lifecycle.diff(action, plain(olds), plain(news), self._configured.inherited(action.cloud))
+        kinds = {change.path: _KINDS[change.kind] for change in difference.changes}
+        # What was in clear until now has to become secret in state.
+        kinds |= {name: provider_pb2.PropertyDiff.UPDATE for name in _newly_secret(olds, news) if name not in kinds}
         return provider_pb2.DiffResponse(
-            changes=(
-                provider_pb2.DiffResponse.DIFF_SOME if difference.changes else provider_pb2.DiffResponse.DIFF_NONE
-            ),
+            changes=provider_pb2.DiffResponse.DIFF_SOME if kinds else provider_pb2.DiffResponse.DIFF_NONE,
             replaces=difference.replaces,
-            diffs=[_top(change.path) for change in difference.changes],
-            detailedDiff={
-                change.path: provider_pb2.PropertyDiff(kind=_KINDS[change.kind]) for change in difference.changes
-            },
+            diffs=list(dict.fromkeys(map(_top, kinds))),
+            detailedDiff={path: provider_pb2.PropertyDiff(kind=kind) for path, kind in kinds.items()},
             hasDetailedDiff=True,
         )
 
@@ -200,46 +209,46 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         values = plain(news)
         if request.preview:
             outputs = lifecycle.preview_outputs(action, values, None, self._configured.clock.now())
-            return provider_pb2.CreateResponse(properties=_outputs(outputs, news))
+            return provider_pb2.CreateResponse(properties=_outputs(outputs, news, self.secrecy(news)))
+        secrecy = self.secrecy(news)
         done = await lifecycle.create(
-            action, values, self._configured, self._circumstances(request.urn, request.timeout)
+            action, values, self._configured, self._circumstances(request.urn, request.timeout, secrecy)
         )
-        identifier = f"secret-{secrets.token_hex(8)}" if _hides_targets(action, news) else done.resource_id
-        await self._fail_with_state(context, identifier, done, news)
+        identifier = f"secret-{secrets.token_hex(8)}" if secrecy.hides(done.resource_id) else done.resource_id
+        properties = _outputs(done.outputs, news, secrecy)
+        await _fail_with_state(context, identifier, done, properties, secrecy)
         return provider_pb2.CreateResponse(
-            id=identifier, properties=_outputs(done.outputs, news), refresh_before_update=_reconciles(values)
+            id=identifier, properties=properties, refresh_before_update=_reconciles(values)
         )
 
     @_answering
     async def Update(  # noqa: N802
         self, request: provider_pb2.UpdateRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> provider_pb2.UpdateResponse:
-        action, old, news = _action(request.urn), from_struct(request.olds), from_struct(request.news)
-        olds = plain(old)
-        values = _with_ignored(plain(news), olds, request.ignoreChanges)
+        action, olds = _action(request.urn), _recorded(request.olds)
+        news = _with_ignored(from_struct(request.news), olds, request.ignoreChanges)
+        values, secrecy = plain(news), self.secrecy(olds, news)
         if request.preview:
-            outputs = lifecycle.preview_outputs(action, values, olds, self._configured.clock.now())
-            return provider_pb2.UpdateResponse(properties=_outputs(outputs, old, news))
-        done = await lifecycle.update(
-            action, request.id, olds, values, self._configured, self._circumstances(request.urn, request.timeout)
-        )
-        await self._fail_with_state(context, request.id, done, old, news)
-        return provider_pb2.UpdateResponse(
-            properties=_outputs(done.outputs, old, news), refresh_before_update=_reconciles(values)
-        )
+            outputs = lifecycle.preview_outputs(action, values, plain(olds), self._configured.clock.now())
+            return provider_pb2.UpdateResponse(properties=_outputs(outputs, news, secrecy))
+        circumstances = self._circumstances(request.urn, request.timeout, secrecy)
+        done = await lifecycle.update(action, request.id, plain(olds), values, self._configured, circumstances)
+        properties = _outputs(done.outputs, news, secrecy)
+        await _fail_with_state(context, request.id, done, properties, secrecy)
+        return provider_pb2.UpdateResponse(properties=properties, refresh_before_update=_reconciles(values))
 
     @_answering
     async def Read(  # noqa: N802
         self, request: provider_pb2.ReadRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> provider_pb2.ReadResponse:
         action, old = _action(request.urn), from_struct(request.properties)
-        done = await lifecycle.read(
-            action, request.id, plain(old), self._configured, self._circumstances(request.urn, 0.0)
-        )
-        inputs = request.inputs if old else to_struct(lifecycle.recorded_inputs(action, done.outputs))
+        secrecy = self.secrecy(old)
+        circumstances = self._circumstances(request.urn, request.timeout, secrecy)
+        done = await lifecycle.read(action, request.id, plain(old), self._configured, circumstances)
+        inputs = request.inputs if old else to_struct(_imported_inputs(action, done))
         return provider_pb2.ReadResponse(
             id=done.resource_id,
-            properties=_outputs(done.outputs, old),
+            properties=_outputs(done.outputs, old, secrecy),
             inputs=inputs,
             refresh_before_update=_reconciles(done.outputs),
         )
@@ -258,37 +267,47 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             self._backend = ConfiguredBackend(load({}, os.environ))
         return self._backend
 
-    def _circumstances(self, urn: str, timeout: float) -> lifecycle.Circumstances:
+    def secrecy(self, *properties: Mapping[str, Any]) -> Secrecy:
+        """What must not show of the provider's settings and of a resource's inputs or outputs.
+
+        Triggers are left out: their values show up nowhere else.
+        """
+        shown = [{name: value for name, value in given.items() if name != "triggers"} for given in properties]
+        return Secrecy.of(self._settings, *shown)
+
+    def _circumstances(self, urn: str, timeout: float, secrecy: Secrecy) -> lifecycle.Circumstances:
         return lifecycle.Circumstances(
             timeout=timeout or lifecycle.DEFAULT_TIMEOUT,
             cancelled=self._cancelled,
-            progress=lambda line: self.log.status(urn, line),
+            progress=lambda line: self.log.status(urn, secrecy.redact(line)),
         )
 
-    async def _fail_with_state(
-        self,
-        context: grpc.aio.ServicerContext[Any, Any],
-        identifier: str,
-        done: lifecycle.Outcome,
-        *like: Mapping[str, Any],
-    ) -> None:
-        """Fail the ``up`` and hand over the outputs all the same, when the run did not end well."""
-        if not done.failure:
-            return
-        failed = provider_pb2.ErrorResourceInitFailed(
-            id=identifier,
-            properties=_outputs(done.outputs, *like),
-            reasons=[done.failure],
-            refresh_before_update=_reconciles(done.outputs),
-        )
-        status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=done.failure)
-        status.details.add().Pack(failed)
-        details = (("grpc-status-details-bin", status.SerializeToString()),)
-        await context.abort(grpc.StatusCode.UNKNOWN, "the retry did not end well", details)
+
+async def _fail_with_state(
+    context: grpc.aio.ServicerContext[Any, Any],
+    identifier: str,
+    done: lifecycle.Outcome,
+    properties: struct_pb2.Struct,
+    secrecy: Secrecy,
+) -> None:
+    """Fail the ``up`` and hand over the outputs all the same, when the run did not end well."""
+    if not done.failure:
+        return
+    reason = wire_text(secrecy.redact(done.failure))
+    failed = provider_pb2.ErrorResourceInitFailed(
+        id=identifier,
+        properties=properties,
+        reasons=[reason],
+        refresh_before_update=_reconciles(done.outputs),
+    )
+    status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=reason)
+    status.details.add().Pack(failed)
+    details = (("grpc-status-details-bin", status.SerializeToString()),)
+    await context.abort(grpc.StatusCode.UNKNOWN, "the retry did not end well", details)
 
 
-def handlers(provider: Provider) -> Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler | None]:
-    """How a call finds its method."""
+def handlers(provider: Provider) -> Callable[[grpc.HandlerCallDetails], Handler | None]:
+    """How a call finds its method. A method that this provider does not have is answered with UNIMPLEMENTED."""
 
     class Catch:
         found: list[grpc.GenericRpcHandler]
@@ -299,65 +318,115 @@ def handlers(provider: Provider) -> Callable[[grpc.HandlerCallDetails], grpc.Rpc
         def add_registered_method_handlers(self, _service: str, _handlers: Mapping[str, Any]) -> None:
             """The generic ones serve the same methods."""
 
-    catch = Catch()
-    provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, catch)  # type: ignore[no-untyped-call]
-    (handler,) = catch.found
-    return handler.service
+    catch: Any = Catch()
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(provider, catch)
+    (service,) = catch.found
+
+    def find(details: grpc.HandlerCallDetails) -> Handler | None:
+        is_ours = details.method.rpartition("/")[2] in vars(Provider)
+        handler: Handler | None = service.service(details) if is_ours else None
+        return handler
+
+    return find
+
+
+def _properties(request: Any) -> Iterator[dict[str, Any]]:
+    """The properties that a request carries, in any of its fields."""
+    for name in ("properties", "olds", "news", "args"):
+        struct = getattr(request, name, None)
+        if isinstance(struct, struct_pb2.Struct):
+            yield from_struct(struct)
 
 
 def _action(urn: str) -> Action[Any]:
-    token = urn.split("::")[2].rsplit("$", 1)[-1]
+    parts = urn.split("::")
+    if len(parts) < 4:
+        raise CloudRetryError(f"the request names no resource: {urn!r} is not a URN")
+    token = parts[2].rsplit("$", 1)[-1]
     action = ACTIONS.get(token)
     if action is None:
         raise CloudRetryError(f"cloudretry {__version__} has no resource {token}; it has {', '.join(ACTIONS)}")
     return action
 
 
+def _recorded(struct: struct_pb2.Struct) -> dict[str, Any]:
+    """The outputs in state."""
+    outputs = from_struct(struct)
+    if not {"status", "generation"} <= outputs.keys():
+        raise CloudRetryError(
+            "the resource's state does not say what was fired. If it was edited, put `status` and `generation` back, "
+            "or remove the resource from the state and import it, which fires nothing"
+        )
+    return outputs
+
+
 def _top(path: str) -> str:
-    return path.split(".")[0].split("[")[0]
+    return str(_path(path)[0])
 
 
-def _with_ignored(values: dict[str, Any], olds: Mapping[str, Any], ignored: Any) -> dict[str, Any]:
+def _newly_secret(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]:
+    return [name for name, value in news.items() if name in olds and _secret(value) and not _secret(olds[name])]
+
+
+def _secret(value: Any) -> bool:
+    return any(True for _ in secret_paths(value))
+
+
+_PART = re.compile(r'\.?([^.\[\]"]+)|\[(\d+)\]|\.?\["((?:[^"\\]|\\.)*)"\]')
+
+
+def _path(path: str) -> list[str | int]:
+    """The parts of a property path as the engine writes it: ``jobs[2].jobId``, ``triggers["a.b"]``."""
+    parts: list[str | int] = []
+    for name, index, quoted in _PART.findall(path):
+        parts.append(int(index) if index else name or re.sub(r"\\(.)", r"\1", quoted))
+    return parts
+
+
+def _with_ignored(news: Any, olds: Mapping[str, Any], ignored: Iterable[str]) -> dict[str, Any]:
     """The inputs with what ``ignoreChanges`` names as it was recorded.
 
     The engine puts the old *inputs* there, which after a run that failed in part are not what was fired.
     """
-    values = dict(values)
     for path in ignored:
-        name, _, rest = path.partition(".")
-        name, _, index = name.partition("[")
-        if not rest and not index:
-            _keep(values, olds, name)
-        elif rest and not index and isinstance(values.get(name), dict):
-            values[name] = dict(values[name])
-            _keep(values[name], olds.get(name) or {}, rest)
-    return values
+        news = _kept(news, olds, _path(path))
+    return dict(news)
 
 
-def _keep(values: dict[str, Any], olds: Mapping[str, Any], name: str) -> None:
-    if name in olds:
-        values[name] = olds[name]
-    else:
-        values.pop(name, None)
+def _kept(value: Any, old: Any, path: Sequence[str | int]) -> Any:
+    """The value with what is at the path as in the old one, or without it where that has none."""
+    head, *rest = path
+    if isinstance(value, list) and isinstance(old, list):
+        chosen = range(min(len(value), len(old))) if head == "*" else [head]
+        indices = {index for index in chosen if isinstance(index, int) and index < min(len(value), len(old))}
+        return [
+            item if index not in indices else _kept(item, old[index], rest) if rest else old[index]
+            for index, item in enumerate(value)
+        ]
+    if not isinstance(value, Mapping) or not isinstance(old, Mapping):
+        return value
+    kept = dict(value)
+    for name in {*value, *old} if head == "*" else {str(head)}:
+        if rest and name in value:
+            kept[name] = _kept(value[name], old.get(name), rest)
+        elif not rest and name in old:
+            kept[name] = old[name]
+        elif not rest:
+            kept.pop(name, None)
+    return kept
 
 
-def _outputs(outputs: Mapping[str, Any], *like: Mapping[str, Any]) -> struct_pb2.Struct:
-    """The outputs as a message, secret wherever the inputs or the old outputs were."""
-    wrapped: Any = dict(outputs)
-    for old in like:
-        wrapped = rewrap(wrapped, old)
-    return to_struct(wrapped)
+def _imported_inputs(action: Action[Any], done: lifecycle.Outcome) -> dict[str, Any]:
+    """The inputs for the program that is to declare an imported resource: with its place, where the id names it."""
+    inputs = lifecycle.recorded_inputs(action, done.outputs)
+    if "/" in done.resource_id:
+        inputs |= {name: done.outputs[name] for name in ("region", "projectId") if name in done.outputs}
+    return inputs
 
 
-def _hides_targets(action: Action[Any], news: Mapping[str, Any]) -> bool:
-    names = {*action.identity, *(action.target_list or ())[:1]}
-    return any(_holds_secret(news.get(name)) for name in names)
-
-
-def _holds_secret(value: Any) -> bool:
-    if isinstance(value, Secret):
-        return True
-    return any(True for _ in secret_paths(value))
+def _outputs(outputs: Mapping[str, Any], inputs: Mapping[str, Any], secrecy: Secrecy) -> struct_pb2.Struct:
+    """The outputs as a message: an input is as secret as it was given, and so is a secret that shows up elsewhere."""
+    return to_struct(secrecy.mark(rewrap(outputs, inputs)))
 
 
 def _reconciles(values: Mapping[str, Any]) -> bool:
