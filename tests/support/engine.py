@@ -13,6 +13,7 @@ from cloudretry.actions import ACTIONS, Action
 from cloudretry.errors import CloudRetryError
 from cloudretry.lifecycle import Circumstances, Difference
 from cloudretry.model import Cloud, CloudClient, Place
+from cloudretry.run.journal import Journal
 from support.clock import FakeClock
 from support.cloud import FakeCloud
 
@@ -35,6 +36,7 @@ class FakeBackend:
     cloud: FakeCloud
     executor: Executor = field(default_factory=Inline)
     poll_interval: float | None = None
+    journal: Journal | None = None
     configured: Place = field(default_factory=lambda: Place("eu-de", "p1"))
     connected: list[tuple[str | None, str | None]] = field(default_factory=list)
     failure: CloudRetryError | None = None

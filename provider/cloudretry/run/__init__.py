@@ -74,7 +74,13 @@ async def run(session: Session, plan: Plan) -> Ran:
     to_fire = [*plan.fire, *await _resolve(session, ran, [item for item in resumed if not item.accepted])]
     pending = [item for item in resumed if item.accepted and ran.results[item.target.key].pending]
     while True:
-        pending += await _fire_all(session, ran, to_fire)
+        try:
+            pending += await _fire_all(session, ran, to_fire)
+        except CloudRetryError as error:
+            if not ran.fires:
+                raise
+            session.progress(f"nothing is fired again, because the targets cannot be looked at: {error}")
+            return ran
         for result in await watch(session, pending):
             ran.results[result.target] = result
         again = _again(session, ran)
@@ -109,16 +115,13 @@ async def _resolve(session: Session, ran: Ran, unclear: Sequence[Watched]) -> li
 
 
 async def _fire_all(session: Session, ran: Ran, targets: Sequence[Target]) -> list[Watched]:
-    """Fire the targets in as few requests as the API allows, and judge the answers. Returns what to wait for."""
+    """Fire the targets in as few requests as the API allows, and judge the answers. Returns what to wait for.
+
+    :raises CloudRetryError: a look that has to come first failed; none of them was fired.
+    """
     before: Mapping[str, Observation] = {}
     if targets and not session.over and (session.action.stamped or session.inputs.fire_when is FireWhen.RETRYABLE):
-        try:
-            before = await look(session, targets)
-        except CloudRetryError as error:
-            if not ran.fires:
-                raise
-            session.progress(f"nothing is fired again, because the targets cannot be looked at: {error}")
-            return []
+        before = await look(session, targets)
         targets = [target for target in targets if _is_fit(session, ran, target, before[target.key])]
 
     groups = chunked([replace(target, handle="") for target in targets], session.action.fire_size)
