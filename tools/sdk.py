@@ -49,7 +49,7 @@ def stale(fresh: Path) -> list[Path]:
 
 def main() -> int:
     if not GENERATOR.exists():
-        print(f"{GENERATOR.relative_to(ROOT)} is not built yet; run `make setup`", file=sys.stderr)
+        print(f"{GENERATOR.relative_to(ROOT)} is not built yet; run `make sdk`", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -11,18 +12,35 @@ from typing import TYPE_CHECKING
 
 from cloudretry.clock import Clock, SystemClock
 from cloudretry.clouds import connect
+from cloudretry.clouds.limits import Limits
 from cloudretry.config import EMBEDDED, ProviderConfig
 from cloudretry.model import Cloud, CloudClient, Place
+from cloudretry.run.journal import Journal
 
 if TYPE_CHECKING:
     from cloudretry.emulator import Emulator
 
-__all__ = ["ConfiguredBackend", "pulumi_home"]
+__all__ = ["ConfiguredBackend", "pulumi_backend", "pulumi_home"]
 
 
 def pulumi_home(environ: Mapping[str, str] = os.environ) -> Path:
     """The folder of the Pulumi CLI: ``PULUMI_HOME``, or ``~/.pulumi``."""
     return Path(environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+
+
+def pulumi_backend(environ: Mapping[str, str] = os.environ) -> str:
+    """Where the state is kept, as far as this process can know: it tells stacks of the same name apart."""
+    if url := environ.get("PULUMI_BACKEND_URL"):
+        return url
+    try:
+        current = json.loads((pulumi_home(environ) / "credentials.json").read_text(encoding="utf-8"))["current"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
+    return str(current)
+
+
+def _journal_folder(config: ProviderConfig) -> Path:
+    return Path(config.journal_dir).expanduser() if config.journal_dir else pulumi_home() / "cloudretry" / "journal"
 
 
 class ConfiguredBackend:
@@ -35,6 +53,10 @@ class ConfiguredBackend:
         self.executor: Executor = ThreadPoolExecutor(
             max_workers=config.max_concurrent_requests, thread_name_prefix="cloudretry"
         )
+        self._pulumi_backend = pulumi_backend()
+        self.journal = Journal(_journal_folder(config)) if config.journal_enabled else None
+        # A rate belongs to the account, whichever project a request is for.
+        self._limits = {cloud: Limits(config.max_concurrent_requests, config.requests_per_second) for cloud in Cloud}
         self._clients: dict[tuple[Cloud, str | None, str | None], CloudClient] = {}
         self._emulator: Emulator | None = None
         self._lock = RLock()
@@ -49,7 +71,12 @@ class ConfiguredBackend:
             client = self._clients.get(key)
             if client is None:
                 client = connect(
-                    cloud, self.config, region=region, project_id=project_id, emulator_url=self._emulator_url()
+                    cloud,
+                    self.config,
+                    region=region,
+                    project_id=project_id,
+                    emulator_url=self._emulator_url(),
+                    limits=self._limits[cloud],
                 )
                 self._clients[key] = client
             return client
@@ -61,10 +88,19 @@ class ConfiguredBackend:
             return Place(settings.region or "", settings.project_id or "")
         return Place(self.config.alicloud.region or "")
 
-    def close(self) -> None:
-        """Stop what was started."""
+    def resource(self, name: str) -> str:
+        """A resource's name in the journal, from its URN or what else tells it apart within a backend."""
+        return f"{self._pulumi_backend} {name}"
+
+    def close(self, *, orderly: bool) -> None:
+        """Stop what was started. ``orderly`` says that the engine has saved what it was handed."""
+        if orderly and self.journal is not None:
+            self.journal.commit_replied()
         self.executor.shutdown(wait=False, cancel_futures=True)
         with self._lock:
+            for client in self._clients.values():
+                client.close()
+            self._clients.clear()
             if self._emulator is not None:
                 self._emulator.stop()
                 self._emulator = None

@@ -23,11 +23,7 @@ def parse(text: str) -> float:
     match = _PATTERN.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"{text!r} is not a duration; write {FORM}")
-    return sum(
-        float(number) * unit
-        for number, unit in zip(match.groups(), _UNITS, strict=True)
-        if number is not None
-    )
+    return sum(float(number) * unit for number, unit in zip(match.groups(), _UNITS, strict=True) if number is not None)
 
 
 def show(seconds: float) -> str:

@@ -202,14 +202,24 @@ Call = Callable[[Request], Reply]
 
 
 class CloudClient(Protocol):
-    """A signed connection to one cloud, in one region and project. Blocking; safe to call from many threads.
+    """A signed connection to one cloud, in one region and project. Blocking; safe to call from many threads."""
 
-    Reading ``project_id`` may ask the cloud for it, the first time.
-    """
+    @property
+    def region(self) -> str: ...
 
-    region: str
-    project_id: str
-    emulator: bool
+    @property
+    def project_id(self) -> str:
+        """The project; empty where the cloud has none. The first use may ask the cloud.
+
+        :raises CloudRetryError: it cannot be found.
+        """
+
+    @property
+    def emulator(self) -> bool:
+        """Whether no real cloud is called."""
+
+    def close(self) -> None:
+        """Let go of the connections."""
 
     def send(self, request: Request) -> Reply:
         """Send once and return the answer, errors included: a reply whose ``error`` is set is still an answer.

@@ -76,7 +76,7 @@ def test_a_fire_older_than_a_day_is_never_taken_up(journal: ResourceJournal) -> 
 
 def test_a_record_that_nobody_asked_for_is_removed_after_a_month(journal: ResourceJournal) -> None:
     journal.intend(entry())
-    journal.open_entries(NOW + 31 * 24 * 3600)
+    assert journal.clean(NOW + 31 * 24 * 3600) == []
     assert journal.is_empty
 
 
@@ -99,7 +99,7 @@ def test_an_unreadable_record_is_set_aside_and_kept(journal: ResourceJournal, co
     (path,) = journal.folder.glob("*.fire")
     path.write_bytes(content)
     assert journal.open_entries(NOW) == []
-    (aside,) = journal.set_aside
+    (aside,) = journal.clean(NOW)
     assert aside.read_bytes() == content
 
 
@@ -232,7 +232,7 @@ def test_what_was_said_to_be_written_survives_kill_9_at_any_instant(tmp_path: Pa
             said += process.stdout.readlines()
         journal = Journal(folder).of("r")
         found = {item.fire_id: item for item in journal.open_entries(1e9)}
-        assert journal.set_aside == []
+        assert journal.clean(1e9) == []
         for line in said:
             what, _, fire_id = line.strip().partition(" ")
             if not line.endswith("\n"):

@@ -40,6 +40,7 @@ class FakeBackend:
     configured: Place = field(default_factory=lambda: Place("eu-de", "p1"))
     connected: list[tuple[str | None, str | None]] = field(default_factory=list)
     failure: CloudRetryError | None = None
+    journal: Any = None
 
     def connect(self, cloud: Cloud, *, region: str | None, project_id: str | None) -> CloudClient:
         self.connected.append((region, project_id))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from cloudretry.model import Cloud, CloudClient
 
@@ -37,11 +37,9 @@ def connect(
     if cloud is Cloud.HUAWEICLOUD:
         from cloudretry.clouds import huaweicloud
 
-        client = huaweicloud.connect(
+        return huaweicloud.connect(
             config, region=region, project_id=project_id, emulator_url=emulator_url, clock=clock, limits=limits
         )
-        # Its project is read-only, being looked up when first needed; the protocol's is a plain attribute.
-        return cast(CloudClient, client)
     from cloudretry.clouds import alicloud
 
     return alicloud.connect(config, region=region, emulator_url=emulator_url, clock=clock, limits=limits)

@@ -2,13 +2,14 @@
 
 The table "when it fires" is :func:`diff` and :func:`cloudretry.run.decide.decide`: the first says what a change means
 before it happens, the second who is fired when it does. Both compare new inputs with what the outputs recorded.
-A delete calls nothing, so there is no function for it.
+A delete calls nothing; :func:`forget` clears what the journal knows of the resource.
 """
 
 from cloudretry.inputs import check
 from cloudretry.lifecycle.carry_out import create, not_fired, preview_outputs, update
 from cloudretry.lifecycle.circumstances import DEFAULT_TIMEOUT, Backend, Circumstances, Outcome
 from cloudretry.lifecycle.difference import NOWHERE, Change, ChangeKind, Difference, diff
+from cloudretry.lifecycle.journaling import forget, is_interrupted, note_saved
 from cloudretry.lifecycle.reading import read, recorded_inputs
 
 __all__ = [
@@ -23,7 +24,10 @@ __all__ = [
     "check",
     "create",
     "diff",
+    "forget",
+    "is_interrupted",
     "not_fired",
+    "note_saved",
     "preview_outputs",
     "read",
     "recorded_inputs",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from cloudretry.actions import Action
@@ -12,9 +13,12 @@ from cloudretry.lifecycle.circumstances import Backend, Circumstances, Outcome, 
 from cloudretry.lifecycle.difference import check_pinned
 from cloudretry.lifecycle.failure import failure_text
 from cloudretry.lifecycle.identifier import new_id
+from cloudretry.lifecycle.journaling import alone, note_saved, records_of
 from cloudretry.model import Place, Result, Status, rfc3339
 from cloudretry.record import HISTORY_LENGTH, PLACE, Record, history_entry, verdict
 from cloudretry.run import Plan, Ran, Reason, decide, run
+from cloudretry.run.journal import RunJournal, TriggerMark
+from cloudretry.run.recover import recover
 
 __all__ = ["create", "not_fired", "preview_outputs", "update"]
 
@@ -45,6 +49,7 @@ async def update(
     record = Record.from_outputs(action, outputs)
     inputs = parse(action, values)
     check_pinned(record.place, given(values), backend.inherited(action.cloud))
+    note_saved(backend, circumstances.resource, outputs)
     return await _carry_out(action, record, given(values), inputs, backend, circumstances, resource_id=identifier)
 
 
@@ -86,7 +91,7 @@ def preview_outputs(
 
 async def _carry_out(
     action: Action[Any],
-    record: Record | None,
+    saved: Record | None,
     values: Mapping[str, Any],
     inputs: ActionInputs,
     backend: Backend,
@@ -95,16 +100,29 @@ async def _carry_out(
     resource_id: str,
 ) -> Outcome:
     started = backend.clock.now()
-    plan = decide(action, record, inputs, started)
-    if plan.reason is Reason.ADOPTED:
-        circumstances.progress("adopted as imported: nothing is fired until a trigger changes")
-    if plan.idle and record is not None:
-        place, emulator, ran = record.place, record.emulator, Ran(dict(plan.results), dict(plan.blocked))
-    else:
-        session = await open_session(action, record, inputs, backend, circumstances)
-        place, emulator = session.place, session.client.emulator
-        ran = await run(session, plan)
-    done = _recorded(action, record, values, inputs, plan, ran, place, started, emulator=emulator)
+    records = records_of(backend, circumstances.resource)
+    async with alone(records, backend, circumstances):
+        found = recover(saved, records.open_entries(started) if records is not None else [], inputs)
+        if found.words:
+            circumstances.notice(found.words)
+        for path in records.clean(started) if records is not None else []:
+            circumstances.notice(f"a journal record that cannot be read was set aside as {path}, and is not trusted")
+        plan = decide(action, found.record, inputs, started)
+        if plan.reason is Reason.ADOPTED:
+            circumstances.progress("adopted as imported: nothing is fired until a trigger changes")
+        if plan.idle and saved is not None:
+            place, emulator, ran = saved.place, saved.emulator, Ran(dict(plan.results), dict(plan.blocked))
+        else:
+            session = await open_session(action, saved, inputs, backend, circumstances)
+            place, emulator = session.place, session.client.emulator
+            if records is not None:
+                mark = TriggerMark.of(inputs.triggers)
+                session = replace(session, journal=RunJournal(records, saved is None, plan.generation, mark))
+            ran = await run(session, plan)
+        done = _recorded(action, found.record, values, inputs, plan, ran, place, started, emulator=emulator)
+        done = replace(done, fire_ids=tuple(dict.fromkeys((*found.fire_ids, *done.fire_ids))))
+        if backend.journal is not None and records is not None:
+            backend.journal.replied(records, done.fire_ids)
     return Outcome(
         resource_id or new_id(action, done),
         done.to_outputs(action),

@@ -15,6 +15,7 @@ from cloudretry.clock import Clock
 from cloudretry.model import Cloud, CloudClient, Place
 from cloudretry.record import Record
 from cloudretry.run import Session
+from cloudretry.run.journal import Journal
 
 __all__ = ["DEFAULT_TIMEOUT", "Backend", "Circumstances", "Outcome", "open_session"]
 
@@ -28,6 +29,7 @@ class Backend(Protocol):
     clock: Clock
     executor: Executor
     poll_interval: float | None
+    journal: Journal | None
 
     def connect(self, cloud: Cloud, *, region: str | None, project_id: str | None) -> CloudClient:
         """A client for this place; values that are ``None`` come from the configuration. May ask the cloud.
@@ -41,11 +43,18 @@ class Backend(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """How one call may proceed. ``timeout`` is in seconds; ``jitter`` gives the random part of pauses, from 0 to 1."""
+    """How one call may proceed.
 
+    ``resource`` names the resource in the journal; without one nothing is journalled. ``timeout`` is in seconds.
+    ``progress`` takes lines that the next one replaces, ``notice`` lines that stay. ``jitter`` gives the random part
+    of pauses, from 0 to 1.
+    """
+
+    resource: str = ""
     timeout: float = DEFAULT_TIMEOUT
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     progress: Callable[[str], None] = lambda _line: None
+    notice: Callable[[str], None] = lambda _line: None
     jitter: Callable[[], float] = random.SystemRandom().random
 
 

@@ -49,8 +49,17 @@ class Difference:
         return tuple(change.path for change in self.changes if change.kind is ChangeKind.REPLACE)
 
 
-def diff(action: Action[Any], outputs: Mapping[str, Any], news: Mapping[str, Any], inherited: Place) -> Difference:
+def diff(
+    action: Action[Any],
+    outputs: Mapping[str, Any],
+    news: Mapping[str, Any],
+    inherited: Place,
+    *,
+    interrupted: bool = False,
+) -> Difference:
     """How the new inputs differ from what was recorded, and whether there is work left. Calls nothing.
+
+    ``interrupted`` says that the journal has a fire that the record does not know.
 
     :raises PinnedPlaceChanged: an inherited project or region is not the recorded one.
     """
@@ -64,6 +73,8 @@ def diff(action: Action[Any], outputs: Mapping[str, Any], news: Mapping[str, Any
     changes += _setting_changes(action, record, values)
     if record.unfinished:
         changes.append(Change("status", ChangeKind.UPDATE, of_output=True))
+    if interrupted:
+        changes.append(Change("fireIds", ChangeKind.UPDATE, of_output=True))
     if not record.adopted:
         # The first update after an import adopts what the program says, even where it says the same.
         changes.append(Change("history", ChangeKind.UPDATE, of_output=True))

@@ -11,6 +11,7 @@ from cloudretry.errors import InvalidInput
 from cloudretry.inputs import check, parse
 from cloudretry.lifecycle.circumstances import Backend, Circumstances, Outcome, open_session
 from cloudretry.lifecycle.identifier import split_id
+from cloudretry.lifecycle.journaling import note_saved
 from cloudretry.model import Observation, Result, StateClass, Status, Target
 from cloudretry.record import PLACE, Record, verdict
 from cloudretry.run import look
@@ -31,6 +32,7 @@ async def read(
     """
     if not outputs.get("status"):
         return await _import(action, identifier, backend, circumstances)
+    note_saved(backend, circumstances.resource, outputs)
     record = Record.from_outputs(action, outputs)
     inputs = parse(action, record.inputs)
     session = await open_session(action, record, inputs, backend, circumstances)

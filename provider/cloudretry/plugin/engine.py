@@ -35,6 +35,10 @@ class EngineLog:
         """Show what a resource is doing; the next line takes this one's place."""
         self._put(engine_pb2.LogRequest(severity=engine_pb2.INFO, message=wire_text(line), urn=urn, ephemeral=True))
 
+    def notice(self, urn: str, line: str) -> None:
+        """Say something about a resource that stays on the screen."""
+        self._put(engine_pb2.LogRequest(severity=engine_pb2.INFO, message=wire_text(line), urn=urn))
+
     async def warn(self, line: str) -> None:
         """A warning that stays on the screen."""
         self._put(engine_pb2.LogRequest(severity=engine_pb2.WARNING, message=wire_text(line)))

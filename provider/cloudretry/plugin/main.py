@@ -53,10 +53,16 @@ class _LateHandlers(grpc.GenericRpcHandler):
 async def _serve(arguments: list[str]) -> None:
     # Read first: should the engine die while this starts, its process id has to differ later.
     parent = os.getppid()
-    stop = asyncio.Event()
+    stop, orderly = asyncio.Event(), asyncio.Event()
+
+    def end_in_order() -> None:
+        # The engine sends this when it has saved the state; whoever else ends the process sends another signal.
+        orderly.set()
+        stop.set()
+
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGINT, end_in_order)
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
     handlers = _LateHandlers(next((word for word in arguments if not word.startswith("-")), ""))
     limits = [("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.max_send_message_length", MAX_MESSAGE)]
     server = grpc.aio.server(options=limits)
@@ -74,7 +80,7 @@ async def _serve(arguments: list[str]) -> None:
         handlers.provider.cancel()
     await server.stop(GRACE)
     if handlers.provider is not None:
-        await handlers.provider.close()
+        await handlers.provider.close(orderly=orderly.is_set() and os.getppid() == parent)
 
 
 def _protocol_only() -> None:

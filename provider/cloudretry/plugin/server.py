@@ -162,10 +162,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """End every wait; what is under way is recorded as far as it came."""
         self._cancelled.set()
 
-    async def close(self) -> None:
-        """Let go of everything."""
+    async def close(self, *, orderly: bool) -> None:
+        """Let go of everything. ``orderly`` says that the engine has saved what it was handed."""
         if self._backend is not None:
-            self._backend.close()
+            self._backend.close(orderly=orderly)
         await self.log.close()
 
     # --- resources ---
@@ -189,7 +189,15 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         action = _action(request.urn)
         olds = _recorded(request.olds)
         news = _with_ignored(from_struct(request.news), olds, request.ignoreChanges)
-        difference = lifecycle.diff(action, plain(olds), plain(news), self._configured.inherited(action.cloud))
+        backend, resource = self._configured, self._configured.resource(request.urn)
+        lifecycle.note_saved(backend, resource, plain(olds))
+        difference = lifecycle.diff(
+            action,
+            plain(olds),
+            plain(news),
+            backend.inherited(action.cloud),
+            interrupted=lifecycle.is_interrupted(backend, resource, action, plain(olds)),
+        )
         kinds = {change.path: _KINDS[change.kind] for change in difference.changes}
         # What was in clear until now has to become secret in state.
         kinds |= {name: provider_pb2.PropertyDiff.UPDATE for name in _newly_secret(olds, news) if name not in kinds}
@@ -255,8 +263,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     @_answering
     async def Delete(  # noqa: N802
-        self, _request: provider_pb2.DeleteRequest, _context: grpc.aio.ServicerContext[Any, Any]
+        self, request: provider_pb2.DeleteRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> empty_pb2.Empty:
+        lifecycle.forget(self._configured, self._configured.resource(request.urn))
         return empty_pb2.Empty()
 
     # --- what they share ---
@@ -277,9 +286,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def _circumstances(self, urn: str, timeout: float, secrecy: Secrecy) -> lifecycle.Circumstances:
         return lifecycle.Circumstances(
+            resource=self._configured.resource(urn),
             timeout=timeout or lifecycle.DEFAULT_TIMEOUT,
             cancelled=self._cancelled,
             progress=lambda line: self.log.status(urn, secrecy.redact(line)),
+            notice=lambda line: self.log.notice(urn, secrecy.redact(line)),
         )
 
 

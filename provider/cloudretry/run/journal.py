@@ -24,15 +24,15 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from cloudretry.errors import JournalError
-from cloudretry.model import Answer, CloudError, FireOutcome, Target
+from cloudretry.model import Answer, CloudError, FireOutcome
 
-__all__ = ["ADOPTABLE", "Entry", "EntryTarget", "Journal", "ResourceJournal", "TriggerMark"]
+__all__ = ["ADOPTABLE", "Entry", "EntryTarget", "Journal", "ResourceJournal", "RunJournal", "TriggerMark"]
 
 ADOPTABLE = 24 * 3600.0
 """Seconds after which an interrupted fire is too old to be taken up."""
@@ -88,13 +88,12 @@ class Entry:
     request_id: str = ""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ResourceJournal:
-    """The records of one resource. ``set_aside`` names those that could not be read."""
+    """The records of one resource."""
 
     folder: Path
     resource: str
-    set_aside: list[Path] = field(default_factory=list)
 
     def intend(self, entry: Entry) -> None:
         """Put an intent on disk, for good.
@@ -128,23 +127,29 @@ class ResourceJournal:
             )
             + "\n"
         )
-        with contextlib.suppress(OSError), open(self._path(fire_id), "a", encoding="utf-8") as file:
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+        with contextlib.suppress(OSError):
+            # An intent that could not be written has no record to add to.
+            descriptor = os.open(self._path(fire_id), os.O_WRONLY | os.O_APPEND)
+            with open(descriptor, "w", encoding="utf-8") as file:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
 
     def open_entries(self, now: float) -> list[Entry]:
         """The fires that no state is known to hold, oldest first. Those older than a day are left alone."""
-        entries = []
+        entries = [entry for path in self._records() if (entry := self._read(path)) and now - entry.at <= ADOPTABLE]
+        return sorted(entries, key=lambda entry: entry.at)
+
+    def clean(self, now: float) -> list[Path]:
+        """Set records aside that cannot be read, and return them; remove those that nobody asked for in a month."""
+        aside = []
         for path in self._records():
             entry = self._read(path)
             if entry is None:
-                self.set_aside.append(_put_aside(path))
-            elif now - entry.at <= ADOPTABLE:
-                entries.append(entry)
+                aside.append(_put_aside(path))
             elif now - entry.at > KEPT:
                 path.unlink(missing_ok=True)
-        return sorted(entries, key=lambda entry: entry.at)
+        return aside
 
     @property
     def is_empty(self) -> bool:
@@ -239,15 +244,43 @@ class ResourceJournal:
 
 
 @dataclass(frozen=True, slots=True)
+class RunJournal:
+    """The journal as one run writes it. ``creating`` and ``triggers`` say what the run was asked to do."""
+
+    records: ResourceJournal
+    creating: bool
+    generation: int
+    triggers: TriggerMark
+
+    def intend(self, fire_id: str, at: float, targets: tuple[EntryTarget, ...]) -> None:
+        """Put an intent on disk.
+
+        :raises JournalError: it cannot be done, so nothing may be fired.
+        """
+        self.records.intend(Entry(fire_id, at, self.creating, self.generation, self.triggers, targets))
+
+
 class Journal:
     """The journal of one machine: a folder with a folder for each resource."""
 
-    folder: Path
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._replied: list[tuple[ResourceJournal, tuple[str, ...]]] = []
 
     def of(self, resource: str) -> ResourceJournal:
         """The records of the resource with this name (backend, stack and URN, as far as they are known)."""
         name = hashlib.sha256(resource.encode()).hexdigest()[:32]
         return ResourceJournal(self.folder / name, resource)
+
+    def replied(self, records: ResourceJournal, fire_ids: tuple[str, ...]) -> None:
+        """The engine is handed these fires to save."""
+        self._replied.append((records, fire_ids))
+
+    def commit_replied(self) -> None:
+        """The engine ended in an orderly way, so it has saved what it was handed."""
+        while self._replied:
+            records, fire_ids = self._replied.pop()
+            records.commit(fire_ids)
 
     def resources(self) -> list[ResourceJournal]:
         """Every resource that has a record."""
@@ -326,12 +359,3 @@ def _answer_from_json(said: Mapping[str, Any]) -> Answer:
         code, message, http_status, request_id = said["error"]
         error = CloudError(str(code), str(message), int(http_status), str(request_id))
     return Answer(FireOutcome(said["outcome"]), str(said.get("handle", "")), error)
-
-
-def entry_targets(
-    targets: Sequence[Target], attempts: Mapping[str, int], before: Mapping[str, str]
-) -> tuple[EntryTarget, ...]:
-    """The targets of a fire, each with one attempt more than it had."""
-    return tuple(
-        EntryTarget(target.key, attempts.get(target.key, 0) + 1, before.get(target.key, "")) for target in targets
-    )

@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 from cloudretry.actions import Action
 from cloudretry.actions.base import ActionInputs
 from cloudretry.clock import Clock
-from cloudretry.errors import NoAnswer
+from cloudretry.errors import NoAnswer, RequestNotSent
 from cloudretry.model import CloudClient, Place
+from cloudretry.run.journal import RunJournal
 
 __all__ = ["Session"]
 
@@ -38,6 +39,7 @@ class Session:
     progress: Callable[[str], None]
     jitter: Callable[[], float]
     poll_interval: float | None = None
+    journal: RunJournal | None = None
 
     @property
     def remaining(self) -> float:
@@ -52,9 +54,11 @@ class Session:
 
         Once the run is cancelled the call has ``patience`` more seconds; then it is left to itself.
 
+        :raises RequestNotSent: the run was cancelled before the call began.
         :raises NoAnswer: the run was cancelled before the call ended.
         """
-        calling = asyncio.get_running_loop().run_in_executor(self.executor, function, *arguments)
+        work = self.executor.submit(function, *arguments)
+        calling = asyncio.wrap_future(work)
         cancelling = asyncio.ensure_future(self.cancelled.wait())
         try:
             either: set[asyncio.Future[Any]] = {calling, cancelling}
@@ -65,5 +69,7 @@ class Session:
             cancelling.cancel()
         if not calling.done():
             calling.add_done_callback(lambda call: call.cancelled() or call.exception())
+            if work.cancel():
+                raise RequestNotSent("cancelled before it was sent")
             raise NoAnswer("cancelled before the answer came")
         return calling.result()

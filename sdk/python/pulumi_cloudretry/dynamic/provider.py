@@ -7,6 +7,7 @@ name and the action's token, so that no code is in the state and a new version o
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
 import os
 from collections.abc import Mapping
@@ -73,49 +74,65 @@ class ActionProvider(ResourceProvider):
         return CheckResult(news, [CheckFailure(problem.path, problem.reason) for problem in problems])
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
+        olds, backend, resource = _visible(_olds), self._backend, self._resource(_news)
+        lifecycle.note_saved(backend, resource, olds)
+        interrupted = lifecycle.is_interrupted(backend, resource, self._action, olds)
         # A place that is not the pinned one is reported by the update: an error in here would be shown as a traceback.
-        difference = lifecycle.diff(self._action, _visible(_olds), _visible(_news), lifecycle.NOWHERE)
+        difference = lifecycle.diff(
+            self._action, olds, _visible(_news), lifecycle.NOWHERE, interrupted=interrupted
+        )
         changes = bool(difference.changes) or bool(_olds.get(FAILURE))
         return DiffResult(changes=changes, replaces=list(difference.replaces))
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         values = _visible(props)
         try:
-            done = asyncio.run(lifecycle.create(self._action, values, self._backend, _circumstances(props, "create")))
+            circumstances = self._circumstances(props, "create")
+            done = asyncio.run(lifecycle.create(self._action, values, self._backend, circumstances))
         except CloudRetryError as error:
             done = lifecycle.not_fired(self._action, values, str(error))
-        return CreateResult(done.resource_id, _with_failure(done))
+        return CreateResult(done.resource_id, _outputs(done, props))
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         olds, values = _visible(_olds), _visible(_news)
         try:
-            done = asyncio.run(
-                lifecycle.update(self._action, _id, olds, values, self._backend, _circumstances(_news, "update"))
-            )
+            circumstances = self._circumstances(_news, "update")
+            done = asyncio.run(lifecycle.update(self._action, _id, olds, values, self._backend, circumstances))
         except CloudRetryError as error:
-            return UpdateResult({**olds, FAILURE: str(error)})
-        return UpdateResult(_with_failure(done))
+            return UpdateResult({**olds, JOURNAL_KEY: _news.get(JOURNAL_KEY), FAILURE: str(error)})
+        return UpdateResult(_outputs(done, _news))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        olds = _visible(props)
-        done = asyncio.run(lifecycle.read(self._action, id_, olds, self._backend, lifecycle.Circumstances()))
+        circumstances = lifecycle.Circumstances(resource=self._resource(props))
+        done = asyncio.run(lifecycle.read(self._action, id_, _visible(props), self._backend, circumstances))
         kept = {name: props[name] for name in (FAILURE, JOURNAL_KEY, TIMEOUTS) if name in props}
         return ReadResult(done.resource_id, {**done.outputs, **kept})
+
+    def delete(self, _id: str, _props: dict[str, Any]) -> None:
+        lifecycle.forget(self._backend, self._resource(_props))
+
+    def _resource(self, props: Mapping[str, Any]) -> str:
+        """The resource's name in the journal. Older state may not have it."""
+        key = props.get(JOURNAL_KEY)
+        return self._backend.resource(key) if key else ""
+
+    def _circumstances(self, props: Mapping[str, Any], operation: str) -> lifecycle.Circumstances:
+        seconds = (props.get(TIMEOUTS) or {}).get(operation, lifecycle.DEFAULT_TIMEOUT)
+        return lifecycle.Circumstances(resource=self._resource(props), timeout=float(seconds))
 
 
 @lru_cache(maxsize=8)
 def _backend(config: str) -> ConfiguredBackend:
     """One backend for all the classes of a program that have the same configuration."""
-    return ConfiguredBackend(load(json.loads(config), os.environ))
+    backend = ConfiguredBackend(load(json.loads(config), os.environ))
+    # The engine ends this process in an orderly way when it has saved the state; a killed one never gets there.
+    atexit.register(backend.close, orderly=True)
+    return backend
 
 
-def _with_failure(done: lifecycle.Outcome) -> dict[str, Any]:
-    return {**done.outputs, FAILURE: done.failure} if done.failure else done.outputs
-
-
-def _circumstances(props: Mapping[str, Any], operation: str) -> lifecycle.Circumstances:
-    seconds = (props.get(TIMEOUTS) or {}).get(operation, lifecycle.DEFAULT_TIMEOUT)
-    return lifecycle.Circumstances(timeout=float(seconds))
+def _outputs(done: lifecycle.Outcome, props: Mapping[str, Any]) -> dict[str, Any]:
+    outputs = {**done.outputs, JOURNAL_KEY: props.get(JOURNAL_KEY)}
+    return {**outputs, FAILURE: done.failure} if done.failure else outputs
 
 
 def _visible(props: Mapping[str, Any]) -> dict[str, Any]:

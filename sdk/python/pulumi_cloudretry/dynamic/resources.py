@@ -176,7 +176,7 @@ class JobBatchRetry(_Retry, module="cloudretry/drs", name="JobBatchRetry"):
         self, name: str, opts: pulumi.ResourceOptions | None = None, **inputs: Unpack[_JobBatchRetryInputs]
     ) -> None:
         if "jobs" in inputs:
-            inputs["jobs"] = Output.from_input(inputs["jobs"]).apply(_camel_items)
+            inputs["jobs"] = Output.from_input(cast(Any, inputs["jobs"])).apply(_camel_items)
         super().__init__(name, opts, inputs)
 
 
