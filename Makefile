@@ -3,7 +3,7 @@ PYTHON ?= python3
 JOBS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup venv env demo lint test test-fast sdk
+.PHONY: help setup venv env demo lint test test-fast sdk docs
 
 help:
 	@echo 'make demo        set everything up and watch five retries fire, once each, on the emulator'
@@ -11,6 +11,7 @@ help:
 	@echo 'make test-fast   the same without the tests that drive the Pulumi engine'
 	@echo 'make lint        lint, format and types only'
 	@echo 'make sdk         schema.json and the SDKs, generated from the actions'
+	@echo 'make docs        docs/reference, generated from the actions and the configuration'
 	@echo 'make setup       the virtual environment and the Pulumi engine only'
 	@echo 'eval "$$(make -s env)"   give this shell the engine, the virtual environment and the plugin'
 
@@ -41,3 +42,6 @@ test-fast: lint
 sdk:
 	@$(PYTHON) tools/setup.py --no-engine --gensdk
 	.venv/bin/python tools/sdk.py
+
+docs: venv
+	.venv/bin/python tools/reference.py
