@@ -124,7 +124,8 @@ class WorkspaceJobRetry(Action[WorkspaceJobRetryInputs]):
             failed = [sub for sub in job.get("sub_jobs") or () if sub.get("status") in ("FAIL", "FAILED")]
             if failed:
                 sub_reason = str(failed[0].get("fail_reason") or "")
-                word, reason = "FAILED", reason or f"{len(failed)} sub-tasks failed: {sub_reason}"
+                count = f"{len(failed)} sub-task{'s' if len(failed) > 1 else ''}"
+                word, reason = "FAILED", reason or f"{count} failed: {sub_reason}"
         seen = self.observation(word, message=reason, error_code=code)
         job_type = job.get("job_type")
         if seen.retryable and job_type and job_type not in RETRYABLE_TYPES:

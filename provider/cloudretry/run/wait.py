@@ -116,9 +116,11 @@ def _failed(action: Action[Any], item: Watched, seen: Observation) -> Result:
         message = f"it is {seen.cloud_status} ({meaning})"
         if seen.message:
             message += f": {seen.message}"
-    if not item.accepted:
-        message = _since(item.result, message)
-    return settled(item.result, Status.FAILED, seen, message=message)
+    result = settled(item.result, Status.FAILED, seen, message=message)
+    if item.accepted:
+        return result
+    code = seen.error_code or item.result.error_code
+    return replace(result, error_code=code, error_message=_since(item.result, message))
 
 
 def _since(result: Result, found: str) -> str:
