@@ -40,7 +40,6 @@ class FakeBackend:
     configured: Place = field(default_factory=lambda: Place("eu-de", "p1"))
     connected: list[tuple[str | None, str | None]] = field(default_factory=list)
     failure: CloudRetryError | None = None
-    journal: Any = None
 
     def connect(self, cloud: Cloud, *, region: str | None, project_id: str | None) -> CloudClient:
         self.connected.append((region, project_id))
@@ -76,6 +75,9 @@ class Step:
 class World:
     """The engine's part: keeps the state of one resource and calls the lifecycle as the engine does."""
 
+    resource = ""
+    """The resource's name in the journal; without one nothing is journalled."""
+
     def __init__(self, token: str, **inputs: Any) -> None:
         self.action: Action[Any] = ACTIONS[token]
         self.clock = FakeClock()
@@ -100,7 +102,10 @@ class World:
     def preview(self, **changes: Any) -> Difference:
         assert self.state is not None
         news = {name: value for name, value in (self.program | changes).items() if value is not None}
-        return lifecycle.diff(self.action, self.state, news, self.backend.inherited(self.action.cloud))
+        lifecycle.note_saved(self.backend, self.resource, self.state)
+        interrupted = lifecycle.is_interrupted(self.backend, self.resource, self.action, self.state)
+        place = self.backend.inherited(self.action.cloud)
+        return lifecycle.diff(self.action, self.state, news, place, interrupted=interrupted)
 
     def refresh(self) -> Step:
         async def read(circumstances: Circumstances) -> tuple[str, list[str], str]:
@@ -119,6 +124,7 @@ class World:
         return self._step(read, 1800.0, None)
 
     def destroy(self) -> None:
+        lifecycle.forget(self.backend, self.resource)
         self.state = None
 
     def result(self, target: str) -> dict[str, Any]:
@@ -163,7 +169,14 @@ class World:
                 self.clock.after(cancel_after, cancelled.set)
                 self.clock.advance(0)
             found: tuple[str, list[str], str] = await call(
-                Circumstances(timeout=timeout, cancelled=cancelled, progress=lines.append, jitter=self.jitter)
+                Circumstances(
+                    resource=self.resource,
+                    timeout=timeout,
+                    cancelled=cancelled,
+                    progress=lines.append,
+                    notice=lines.append,
+                    jitter=self.jitter,
+                )
             )
             return found
 

@@ -227,8 +227,13 @@ class ResourceJournal:
     def _records(self) -> Iterator[Path]:
         try:
             names = os.listdir(self.folder)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
+        except OSError as error:
+            raise JournalError(
+                f"the journal at {self.folder} cannot be read ({error.strerror}), so it is not known whether a fire is "
+                "open, and nothing was fired. Make it readable, or set journalEnabled: false to fire without a journal"
+            ) from None
         yield from (self.folder / name for name in names if name.endswith(_RECORD))
 
     def _read(self, path: Path) -> Entry | None:

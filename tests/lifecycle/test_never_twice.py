@@ -1,0 +1,257 @@
+"""A run dies at some point; the next one fires what was asked for, and nothing twice.
+
+The death is that of a process: whatever was not on disk is gone, the state that the engine would have saved with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cloudretry.model import Reply, Request
+from cloudretry.run.journal import Journal
+from support.cloud import BY_OPERATION
+from support.engine import Step, World
+from support.samples import EHPC, SAMPLES, Sample
+
+DEATHS = ["before the request", "before the effect", "after the effect", "after the answer"]
+
+
+class Death(BaseException):
+    """The process is gone."""
+
+
+class Mortal:
+    """A resource whose runs can die, with the journal of its machine."""
+
+    def __init__(self, world: World, folder: Path) -> None:
+        self.world = world
+        self.journal = Journal(folder / "journal")
+        world.backend.journal = self.journal
+        world.resource = "urn:r"
+
+    def up(self, **changes: Any) -> Step:
+        """A run that ends in an orderly way."""
+        step = self.world.up(**changes)
+        self.journal.commit_replied()
+        return step
+
+    def dies(self, when: str, **changes: Any) -> None:
+        """A run that dies; its state is never saved."""
+        saved, identifier, send = self.world.state, self.world.id, self.world.cloud.send
+        with _mortal(self.world, send, when), contextlib.suppress(Death):
+            # Where it outlives this, it dies after the answer, before the engine saves the state.
+            self.world.up(**changes)
+        self.world.state, self.world.id = saved, identifier
+        self.journal = Journal(self.journal.folder)
+        self.world.backend.journal = self.journal
+
+    @property
+    def effects(self) -> int:
+        return sum(self.world.cloud.effects.values())
+
+    @property
+    def is_settled(self) -> bool:
+        return self.journal.of("urn:r").is_empty
+
+
+class _mortal:  # noqa: N801 - reads as a statement
+    def __init__(self, world: World, send: Callable[[Request], Reply], when: str) -> None:
+        self.world, self.send, self.when = world, send, when
+
+    def __enter__(self) -> None:
+        self.world.cloud.send = self._send  # type: ignore[method-assign]
+
+    def __exit__(self, *_error: object) -> None:
+        del self.world.cloud.send
+
+    def _send(self, request: Request) -> Reply:
+        fires = BY_OPERATION[request.operation.name][1]
+        if fires and self.when == "before the effect":
+            raise Death
+        reply = self.send(request)
+        if fires and self.when == "after the effect":
+            raise Death
+        return reply
+
+
+@pytest.fixture
+def mortal(sample: Sample, tmp_path: Path) -> Mortal:
+    return Mortal(sample.world(), tmp_path)
+
+
+def _prevent_intents(monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*_arguments: object) -> None:
+        raise Death
+
+    monkeypatch.setattr("cloudretry.run.journal.ResourceJournal.intend", die)
+
+
+def _dies(mortal: Mortal, when: str, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    with monkeypatch.context() as patch:
+        if when == "before the request":
+            _prevent_intents(patch)
+        mortal.dies(when, **changes)
+
+
+def _until_green(mortal: Mortal) -> Step:
+    for _ in range(3):
+        step = mortal.up()
+        if not step.failure:
+            return step
+        mortal.world.clock.advance(60)
+    return step
+
+
+@pytest.mark.parametrize("when", DEATHS)
+def test_a_create_that_dies_fires_once(
+    mortal: Mortal, sample: Sample, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _dies(mortal, when, monkeypatch)
+    step = _until_green(mortal)
+    if sample.token == EHPC and when == "before the effect":
+        # Its state cannot tell that nothing happened, and onUnknown is `fail`.
+        assert "onUnknown" in step.failure
+        assert mortal.effects == 0
+        return
+    assert step.failure == ""
+    assert mortal.effects == 1
+    assert mortal.world["status"] == "Succeeded"
+    assert mortal.world["generation"] == 1
+    assert mortal.is_settled
+
+
+@pytest.mark.parametrize("when", DEATHS)
+def test_a_trigger_change_that_dies_fires_once(
+    mortal: Mortal, sample: Sample, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mortal.up()
+    mortal.world.cloud.things[sample.key].state = sample.failed
+    mortal.world.cloud.things[sample.key].timelines = [sample.good]
+    mortal.world.cloud.things[sample.key].effects = 0
+    _dies(mortal, when, monkeypatch, triggers={"release": "2"})
+    step = _until_green(mortal)
+    if sample.token == EHPC and when == "before the effect":
+        assert "onUnknown" in step.failure
+        assert mortal.effects == 0
+        return
+    assert step.failure == ""
+    assert mortal.effects == 1
+    assert mortal.world["generation"] == 2
+    assert mortal.world["triggers"] == {"release": "2"}
+    assert mortal.is_settled
+
+
+def test_a_lost_reply_that_the_cloud_cannot_tell_of_fires_again_only_when_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = next(sample for sample in SAMPLES if sample.token == EHPC)
+    mortal = Mortal(sample.world(onUnknown="fire"), tmp_path)
+    _dies(mortal, "before the effect", monkeypatch)
+    assert _until_green(mortal).failure == ""
+    assert mortal.effects == 1
+
+
+def test_what_was_taken_up_is_said(mortal: Mortal, monkeypatch: pytest.MonkeyPatch) -> None:
+    _dies(mortal, "after the answer", monkeypatch)
+    assert any("interrupted" in line and "taken up" in line for line in mortal.up().lines)
+
+
+def test_the_preview_after_a_death_shows_that_there_is_work(mortal: Mortal, monkeypatch: pytest.MonkeyPatch) -> None:
+    mortal.up()
+    _dies(mortal, "after the effect", monkeypatch, triggers={"release": "2"})
+    paths = [change.path for change in mortal.world.preview().changes]
+    assert "fireIds" in paths
+
+
+def refail(mortal: Mortal, sample: Sample) -> None:
+    """The target fails again by itself, so that every fire that is asked for has an effect."""
+    thing = mortal.world.cloud.things[sample.key]
+    mortal.world.clock.advance(60)
+    thing.timelines = [[*sample.good, (sample.failed, 40)]]
+
+
+def test_back_to_the_old_trigger_after_a_death_fires_both(
+    mortal: Mortal, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refail(mortal, sample)
+    mortal.up()
+    mortal.world.clock.advance(60)
+    _dies(mortal, "after the effect", monkeypatch, triggers={"release": "2"})
+    mortal.world.clock.advance(60)
+    step = mortal.up(triggers={"release": "1"})
+    assert step.posts == 1
+    assert mortal.effects == 3
+    assert mortal.world["generation"] == 3
+
+
+@pytest.mark.parametrize("death", [False, True], ids=["", "after a death"])
+@pytest.mark.parametrize("how", ["replace", "destroy", "state delete"])
+def test_a_fire_that_was_asked_for_is_never_swallowed(
+    mortal: Mortal, sample: Sample, how: str, death: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refail(mortal, sample)
+    mortal.up()
+    mortal.world.clock.advance(60)
+    if death:
+        _dies(mortal, "after the effect", monkeypatch, triggers={"release": "2"})
+        mortal.world.clock.advance(60)
+    if how == "destroy":
+        mortal.world.destroy()
+    if how == "state delete":
+        mortal.world.state = None
+    step = mortal.up(replace=how == "replace")
+    assert step.posts == 1
+    assert mortal.effects == 2 + death
+
+
+def test_a_replacement_that_dies_fires_once(mortal: Mortal, sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    refail(mortal, sample)
+    mortal.up()
+    mortal.world.clock.advance(60)
+    _dies(mortal, "after the effect", monkeypatch, replace=True)
+    assert mortal.up(replace=True).posts == 0
+    assert mortal.effects == 2
+
+
+def test_a_journal_that_cannot_be_written_fires_nothing_and_the_next_up_does(mortal: Mortal, tmp_path: Path) -> None:
+    (tmp_path / "journal").write_text("in the way")
+    step = mortal.up()
+    assert step.posts == 0
+    assert "journalEnabled: false" in step.failure
+    (tmp_path / "journal").unlink()
+    assert mortal.up().posts == 1
+    assert mortal.effects == 1
+
+
+def test_an_unreadable_record_is_reported_and_kept(mortal: Mortal, monkeypatch: pytest.MonkeyPatch) -> None:
+    _dies(mortal, "after the effect", monkeypatch)
+    (record,) = mortal.journal.folder.glob("*/*.fire")
+    record.write_text("{")
+    lines = mortal.up().lines
+    assert any("cannot be read" in line for line in lines)
+    (aside,) = mortal.journal.folder.glob("*/*.unreadable")
+    assert aside.read_text() == "{"
+
+
+def test_a_run_waits_for_another_one_on_the_same_resource(mortal: Mortal) -> None:
+    mortal.world.clock.advance(0)
+    with mortal.journal.of("urn:r").try_lock() as held:
+        assert held
+        step = mortal.up(timeout=5.0)
+    assert step.posts == 0
+    assert "another run on this machine" in step.failure
+    assert mortal.up().posts == 1
+
+
+def test_the_journal_holds_no_trigger_value(mortal: Mortal, monkeypatch: pytest.MonkeyPatch) -> None:
+    _dies(mortal, "after the effect", monkeypatch, triggers={"password": "planted-secret"})
+    text = "".join(path.read_text() for path in mortal.journal.folder.glob("*/*"))
+    assert text
+    assert "planted-secret" not in text
+    assert json.loads(text.splitlines()[0])["resource"].endswith("urn:r")
