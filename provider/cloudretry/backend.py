@@ -14,6 +14,7 @@ from cloudretry.clock import Clock, SystemClock
 from cloudretry.clouds import connect
 from cloudretry.clouds.limits import Limits
 from cloudretry.config import EMBEDDED, ProviderConfig
+from cloudretry.lifecycle.claims import Claims
 from cloudretry.model import Cloud, CloudClient, Place
 from cloudretry.run.journal import Journal
 
@@ -53,6 +54,7 @@ class ConfiguredBackend:
         self.executor: Executor = ThreadPoolExecutor(
             max_workers=config.max_concurrent_requests, thread_name_prefix="cloudretry"
         )
+        self.claims = Claims()
         self._pulumi_backend = pulumi_backend()
         self.journal = Journal(_journal_folder(config)) if config.journal_enabled else None
         # A rate belongs to the account, whichever project a request is for.

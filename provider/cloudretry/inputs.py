@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any
@@ -14,7 +13,7 @@ from cloudretry.actions import Action
 from cloudretry.actions.base import ActionInputs
 from cloudretry.errors import InvalidInput
 
-__all__ = ["UNKNOWN", "Unknown", "check", "given", "is_unknown", "parse", "property_path"]
+__all__ = ["UNKNOWN", "Unknown", "check", "given", "is_unknown", "named_targets", "parse", "property_path"]
 
 
 class Unknown:
@@ -107,25 +106,32 @@ def _holds_secret(location: Sequence[str | int], is_secret: Callable[[str], bool
     return any(is_secret(property_path(location[:length])) for length in range(1, len(location) + 1))
 
 
-def _duplicates(
-    action: Action[Any], values: Mapping[str, Any], is_secret: Callable[[str], bool]
-) -> Iterator[InvalidInput]:
+def named_targets(action: Action[Any], values: Mapping[str, Any]) -> Iterator[tuple[list[str | int], str]]:
+    """The targets that the inputs name, as far as they are known, each with where it stands."""
     if action.target_list is None:
+        (name,) = (name for name in action.identity if name != action.container_property)
+        if isinstance(values.get(name), str):
+            yield [name], values[name]
         return
     name, key = action.target_list
     items = values.get(name)
     if not isinstance(items, Sequence) or isinstance(items, str):
         return
-    seen: Counter[str] = Counter()
     for index, item in enumerate(items):
         target = item.get(key) if key and isinstance(item, Mapping) else item
-        if not isinstance(target, str):
-            continue
-        seen[target] += 1
-        if seen[target] > 1:
-            location: list[str | int] = [name, index, *([key] if key else [])]
+        if isinstance(target, str):
+            yield [name, index, *([key] if key else [])], target
+
+
+def _duplicates(
+    action: Action[Any], values: Mapping[str, Any], is_secret: Callable[[str], bool]
+) -> Iterator[InvalidInput]:
+    seen: set[str] = set()
+    for location, target in named_targets(action, values):
+        if target in seen:
             shown = "this target" if _holds_secret(location, is_secret) else repr(target)
             yield InvalidInput(property_path(location), f"{shown} is listed before; name each target once")
+        seen.add(target)
 
 
 def _reason(action: Action[Any], detail: ErrorDetails, *, secret: bool) -> str:

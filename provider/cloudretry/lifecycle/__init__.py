@@ -8,6 +8,7 @@ A delete calls nothing; :func:`forget` clears what the journal knows of the reso
 from cloudretry.inputs import check
 from cloudretry.lifecycle.carry_out import create, not_fired, preview_outputs, update
 from cloudretry.lifecycle.circumstances import DEFAULT_TIMEOUT, Backend, Circumstances, Outcome
+from cloudretry.lifecycle.claims import Claims
 from cloudretry.lifecycle.difference import NOWHERE, Change, ChangeKind, Difference, diff
 from cloudretry.lifecycle.journaling import forget, is_interrupted, note_saved
 from cloudretry.lifecycle.reading import read, recorded_inputs
@@ -19,6 +20,7 @@ __all__ = [
     "Change",
     "ChangeKind",
     "Circumstances",
+    "Claims",
     "Difference",
     "Outcome",
     "check",

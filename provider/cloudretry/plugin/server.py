@@ -176,7 +176,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     ) -> provider_pb2.CheckResponse:
         news = from_struct(request.news)
         secret = frozenset(secret_paths(news))
-        found = check(_action(request.urn), plain(news), is_secret=secret.__contains__)
+        action, values = _action(request.urn), plain(news)
+        found = check(action, values, is_secret=secret.__contains__)
+        found += self._configured.claims.take(request.urn, action, values)
         return provider_pb2.CheckResponse(
             inputs=request.news,
             failures=[provider_pb2.CheckFailure(property=problem.path, reason=problem.reason) for problem in found],

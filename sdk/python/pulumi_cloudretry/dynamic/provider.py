@@ -70,7 +70,9 @@ class ActionProvider(ResourceProvider):
         return _backend(self._config)
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        problems = check(self._action, _visible(news))
+        values = _visible(news)
+        problems = check(self._action, values)
+        problems += self._backend.claims.take(str(news.get(JOURNAL_KEY)), self._action, values)
         return CheckResult(news, [CheckFailure(problem.path, problem.reason) for problem in problems])
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:

@@ -1,0 +1,43 @@
+"""Which resource of a program has which target: two on one target would fire it twice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from threading import Lock
+from typing import Any
+
+from cloudretry.actions import Action
+from cloudretry.errors import InvalidInput
+from cloudretry.inputs import Unknown, named_targets, property_path
+from cloudretry.record import PLACE
+
+__all__ = ["Claims"]
+
+
+class Claims:
+    """The targets that the resources of one program have named so far. Safe to use from many threads."""
+
+    def __init__(self) -> None:
+        self._owners: dict[tuple[Any, ...], str] = {}
+        self._claimed: dict[str, set[tuple[Any, ...]]] = {}
+        self._lock = Lock()
+
+    def take(self, owner: str, action: Action[Any], values: Mapping[str, Any]) -> list[InvalidInput]:
+        """Give the targets to ``owner`` (a URN or the like), instead of those it had; say which another one has."""
+        place = tuple(values.get(name) for name in (*PLACE, action.container_property))
+        if any(isinstance(part, Unknown) for part in place):
+            return []
+        taken = []
+        with self._lock:
+            for claim in self._claimed.pop(owner, ()):
+                del self._owners[claim]
+            mine = self._claimed.setdefault(owner, set())
+            for location, key in named_targets(action, values):
+                claim = (action.token, place, key)
+                other = self._owners.setdefault(claim, owner)
+                if other == owner:
+                    mine.add(claim)
+                else:
+                    reason = f"is a target of {other} as well and would be fired twice; name it in one of them"
+                    taken.append(InvalidInput(property_path(location), reason))
+        return taken
