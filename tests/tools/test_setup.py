@@ -143,7 +143,7 @@ else:
     assert (working_copy / ".engine/bin/pulumi").exists()
 
 
-def test_the_printed_lines_put_the_environment_and_the_engine_first_on_path(working_copy: Path, go: Programs) -> None:
+def test_the_printed_lines_put_environment_and_engine_first_on_path_and_the_plugin_last(working_copy: Path, go: Programs) -> None:
     awkward = working_copy.rename(working_copy.with_name('it\'s a "$folder"'))
     make_venv_look_filled(awkward)
     printed = setup(awkward, "--print-env")
@@ -155,7 +155,7 @@ def test_the_printed_lines_put_the_environment_and_the_engine_first_on_path(work
         text=True,
         check=True,
     )
-    assert shell.stdout == f"{awkward}/.venv/bin:{awkward}/.engine/bin:/before\ntrue\n"
+    assert shell.stdout == f"{awkward}/.venv/bin:{awkward}/.engine/bin:/before:{awkward}/provider\ntrue\n"
 
 
 def test_the_printed_lines_leave_login_and_passphrase_alone(working_copy: Path, go: Programs) -> None:

@@ -79,7 +79,9 @@ def _shell_text(venv: Venv, engine: Engine, form: str) -> str:
     if form == "json":
         return json.dumps({"path": folders, "values": VALUES})
     exports = [f"export {name}={shlex.quote(value)}" for name, value in VALUES.items()]
-    return "\n".join([f'export PATH={shlex.quote(os.pathsep.join(folders))}:"$PATH"', *exports])
+    # The plugin comes last: a project that names its path needs no look at PATH, which the engine warns of.
+    plugin = shlex.quote(str(ROOT / "provider"))
+    return "\n".join([f'export PATH={shlex.quote(os.pathsep.join(folders))}:"$PATH":{plugin}', *exports])
 
 
 def _end(_signal: int, _frame: FrameType | None) -> None:
