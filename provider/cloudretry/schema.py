@@ -7,15 +7,16 @@ actions.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from functools import cache
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, BeforeValidator, SecretStr
 from pydantic.fields import FieldInfo
 
+from cloudretry import durations
 from cloudretry.actions import ACTIONS, Action
 from cloudretry.config import ProviderConfig
 from cloudretry.model import Status
@@ -67,7 +68,7 @@ _RUN = {
     "requestIds": ({"type": "array", "items": _STRING}, "At most 20 of the cloud's request ids."),
 }
 
-_OUTPUTS = {
+_OUTPUTS: dict[str, tuple[dict[str, Any], str]] = {
     "status": ({"$ref": "#/types/cloudretry:index:Status"}, "The verdict of the last run."),
     "generation": (
         _INTEGER,
@@ -99,7 +100,7 @@ class _Types(dict[str, Any]):
         """The type of a field; models and enumerations are added on the way."""
         origin, arguments = get_origin(annotation), get_args(annotation)
         if origin is Annotated:
-            return self.of(arguments[0], module)
+            return self.of(_written_as(arguments[0], arguments[1:]), module)
         if origin in (Union, UnionType):
             (inner,) = (argument for argument in arguments if argument is not type(None))
             return self.of(inner, module)
@@ -149,11 +150,20 @@ class _Types(dict[str, Any]):
         return properties, sorted(name for name, field in fields.items() if field.is_required())
 
     def _property(self, field: FieldInfo, module: str) -> dict[str, Any]:
-        described = {**self.of(field.annotation, module), "description": field.description}
+        written = _written_as(field.annotation, field.metadata)
+        described = {**self.of(written, module), "description": field.description}
         default = field.get_default()
+        if written is str and isinstance(default, float):
+            default = durations.show(default)
         if isinstance(default, bool | int | float | str) and not field.is_required():
             described["description"] += f" Default: `{json.dumps(default)}`."
         return described
+
+
+def _written_as(annotation: Any, metadata: Iterable[Any]) -> Any:
+    """The type that people write: of a duration a string, though it is kept in seconds."""
+    given = (item.json_schema_input_type for item in metadata if isinstance(item, BeforeValidator))
+    return next((kind for kind in given if isinstance(kind, type)), annotation)
 
 
 @cache
@@ -265,4 +275,4 @@ def _pascal(name: str) -> str:
 
 
 if __name__ == "__main__":
-    print(json.dumps(schema(), indent=2))  # noqa: T201 - this is its purpose
+    print(json.dumps(schema(), indent=2))

@@ -40,15 +40,15 @@ export class Provider extends pulumi.ProviderResource {
             resourceInputs["alicloud"] = pulumi.output(args?.alicloud).apply(JSON.stringify);
             resourceInputs["allowPlainHttp"] = pulumi.output(args?.allowPlainHttp).apply(JSON.stringify);
             resourceInputs["caFile"] = args?.caFile;
-            resourceInputs["connectTimeout"] = pulumi.output(args?.connectTimeout).apply(JSON.stringify);
+            resourceInputs["connectTimeout"] = args?.connectTimeout;
             resourceInputs["emulator"] = args?.emulator;
             resourceInputs["huaweicloud"] = pulumi.output(args?.huaweicloud).apply(JSON.stringify);
             resourceInputs["journalDir"] = args?.journalDir;
             resourceInputs["journalEnabled"] = pulumi.output(args?.journalEnabled).apply(JSON.stringify);
             resourceInputs["maxConcurrentRequests"] = pulumi.output(args?.maxConcurrentRequests).apply(JSON.stringify);
-            resourceInputs["pollInterval"] = pulumi.output(args?.pollInterval).apply(JSON.stringify);
+            resourceInputs["pollInterval"] = args?.pollInterval;
             resourceInputs["previewChecks"] = pulumi.output(args?.previewChecks).apply(JSON.stringify);
-            resourceInputs["readTimeout"] = pulumi.output(args?.readTimeout).apply(JSON.stringify);
+            resourceInputs["readTimeout"] = args?.readTimeout;
             resourceInputs["requestsPerSecond"] = pulumi.output(args?.requestsPerSecond).apply(JSON.stringify);
         }
         opts = pulumi.mergeOptions(utilities.resourceOptsDefaults(), opts);
@@ -73,9 +73,9 @@ export interface ProviderArgs {
      */
     caFile?: pulumi.Input<string>;
     /**
-     * How long making a connection may take, such as `10s`. Default: `10.0`.
+     * How long making a connection may take, such as `10s`. Default: `"10s"`.
      */
-    connectTimeout?: pulumi.Input<number>;
+    connectTimeout?: pulumi.Input<string>;
     /**
      * The URL of an emulator, which every endpoint and credential then points at; or `embedded`: the provider runs one by itself and keeps its state in a file. No cloud is called.
      */
@@ -99,15 +99,15 @@ export interface ProviderArgs {
     /**
      * The time between two looks at a target. The default grows with the time already waited.
      */
-    pollInterval?: pulumi.Input<number>;
+    pollInterval?: pulumi.Input<string>;
     /**
      * Look at the targets during a preview and tell what the update would meet. Default: `true`.
      */
     previewChecks?: pulumi.Input<boolean>;
     /**
-     * How long an answer may take once the request is out. Default: `60.0`.
+     * How long an answer may take once the request is out. Default: `"1m"`.
      */
-    readTimeout?: pulumi.Input<number>;
+    readTimeout?: pulumi.Input<string>;
     /**
      * How many requests may be started in a second. The default is no limit.
      */

@@ -39,8 +39,8 @@ type providerArgs struct {
 	AllowPlainHttp *bool `pulumi:"allowPlainHttp"`
 	// A file of CA certificates to trust instead of the usual ones.
 	CaFile *string `pulumi:"caFile"`
-	// How long making a connection may take, such as `10s`. Default: `10.0`.
-	ConnectTimeout *float64 `pulumi:"connectTimeout"`
+	// How long making a connection may take, such as `10s`. Default: `"10s"`.
+	ConnectTimeout *string `pulumi:"connectTimeout"`
 	// The URL of an emulator, which every endpoint and credential then points at; or `embedded`: the provider runs one by itself and keeps its state in a file. No cloud is called.
 	Emulator *string `pulumi:"emulator"`
 	// Huawei Cloud.
@@ -52,11 +52,11 @@ type providerArgs struct {
 	// How many requests to one cloud may be under way at the same time, first come, first served. Default: `8`.
 	MaxConcurrentRequests *int `pulumi:"maxConcurrentRequests"`
 	// The time between two looks at a target. The default grows with the time already waited.
-	PollInterval *float64 `pulumi:"pollInterval"`
+	PollInterval *string `pulumi:"pollInterval"`
 	// Look at the targets during a preview and tell what the update would meet. Default: `true`.
 	PreviewChecks *bool `pulumi:"previewChecks"`
-	// How long an answer may take once the request is out. Default: `60.0`.
-	ReadTimeout *float64 `pulumi:"readTimeout"`
+	// How long an answer may take once the request is out. Default: `"1m"`.
+	ReadTimeout *string `pulumi:"readTimeout"`
 	// How many requests may be started in a second. The default is no limit.
 	RequestsPerSecond *float64 `pulumi:"requestsPerSecond"`
 }
@@ -69,8 +69,8 @@ type ProviderArgs struct {
 	AllowPlainHttp pulumi.BoolPtrInput
 	// A file of CA certificates to trust instead of the usual ones.
 	CaFile pulumi.StringPtrInput
-	// How long making a connection may take, such as `10s`. Default: `10.0`.
-	ConnectTimeout pulumi.Float64PtrInput
+	// How long making a connection may take, such as `10s`. Default: `"10s"`.
+	ConnectTimeout pulumi.StringPtrInput
 	// The URL of an emulator, which every endpoint and credential then points at; or `embedded`: the provider runs one by itself and keeps its state in a file. No cloud is called.
 	Emulator pulumi.StringPtrInput
 	// Huawei Cloud.
@@ -82,11 +82,11 @@ type ProviderArgs struct {
 	// How many requests to one cloud may be under way at the same time, first come, first served. Default: `8`.
 	MaxConcurrentRequests pulumi.IntPtrInput
 	// The time between two looks at a target. The default grows with the time already waited.
-	PollInterval pulumi.Float64PtrInput
+	PollInterval pulumi.StringPtrInput
 	// Look at the targets during a preview and tell what the update would meet. Default: `true`.
 	PreviewChecks pulumi.BoolPtrInput
-	// How long an answer may take once the request is out. Default: `60.0`.
-	ReadTimeout pulumi.Float64PtrInput
+	// How long an answer may take once the request is out. Default: `"1m"`.
+	ReadTimeout pulumi.StringPtrInput
 	// How many requests may be started in a second. The default is no limit.
 	RequestsPerSecond pulumi.Float64PtrInput
 }

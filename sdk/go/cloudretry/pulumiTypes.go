@@ -275,8 +275,8 @@ type AssumeRole struct {
 	DomainId *string `pulumi:"domainId"`
 	// The name of the account (domain) that owns the agency.
 	DomainName *string `pulumi:"domainName"`
-	// How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `43200.0`.
-	Duration *float64 `pulumi:"duration"`
+	// How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `"12h"`.
+	Duration *string `pulumi:"duration"`
 }
 
 // AssumeRoleInput is an input type that accepts AssumeRoleArgs and AssumeRoleOutput values.
@@ -298,8 +298,8 @@ type AssumeRoleArgs struct {
 	DomainId pulumi.StringPtrInput `pulumi:"domainId"`
 	// The name of the account (domain) that owns the agency.
 	DomainName pulumi.StringPtrInput `pulumi:"domainName"`
-	// How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `43200.0`.
-	Duration pulumi.Float64PtrInput `pulumi:"duration"`
+	// How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `"12h"`.
+	Duration pulumi.StringPtrInput `pulumi:"duration"`
 }
 
 func (AssumeRoleArgs) ElementType() reflect.Type {
@@ -395,9 +395,9 @@ func (o AssumeRoleOutput) DomainName() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v AssumeRole) *string { return v.DomainName }).(pulumi.StringPtrOutput)
 }
 
-// How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `43200.0`.
-func (o AssumeRoleOutput) Duration() pulumi.Float64PtrOutput {
-	return o.ApplyT(func(v AssumeRole) *float64 { return v.Duration }).(pulumi.Float64PtrOutput)
+// How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `"12h"`.
+func (o AssumeRoleOutput) Duration() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v AssumeRole) *string { return v.Duration }).(pulumi.StringPtrOutput)
 }
 
 type AssumeRolePtrOutput struct{ *pulumi.OutputState }
@@ -454,14 +454,14 @@ func (o AssumeRolePtrOutput) DomainName() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `43200.0`.
-func (o AssumeRolePtrOutput) Duration() pulumi.Float64PtrOutput {
-	return o.ApplyT(func(v *AssumeRole) *float64 {
+// How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `"12h"`.
+func (o AssumeRolePtrOutput) Duration() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *AssumeRole) *string {
 		if v == nil {
 			return nil
 		}
 		return v.Duration
-	}).(pulumi.Float64PtrOutput)
+	}).(pulumi.StringPtrOutput)
 }
 
 // Where each service is, if it is not at its usual address.

@@ -44,12 +44,12 @@ Object.defineProperty(exports, "caFile", {
 });
 
 /**
- * How long making a connection may take, such as `10s`. Default: `10.0`.
+ * How long making a connection may take, such as `10s`. Default: `"10s"`.
  */
-export declare const connectTimeout: number | undefined;
+export declare const connectTimeout: string | undefined;
 Object.defineProperty(exports, "connectTimeout", {
     get() {
-        return __config.getObject<number>("connectTimeout");
+        return __config.get("connectTimeout");
     },
     enumerable: true,
 });
@@ -112,10 +112,10 @@ Object.defineProperty(exports, "maxConcurrentRequests", {
 /**
  * The time between two looks at a target. The default grows with the time already waited.
  */
-export declare const pollInterval: number | undefined;
+export declare const pollInterval: string | undefined;
 Object.defineProperty(exports, "pollInterval", {
     get() {
-        return __config.getObject<number>("pollInterval");
+        return __config.get("pollInterval");
     },
     enumerable: true,
 });
@@ -132,12 +132,12 @@ Object.defineProperty(exports, "previewChecks", {
 });
 
 /**
- * How long an answer may take once the request is out. Default: `60.0`.
+ * How long an answer may take once the request is out. Default: `"1m"`.
  */
-export declare const readTimeout: number | undefined;
+export declare const readTimeout: string | undefined;
 Object.defineProperty(exports, "readTimeout", {
     get() {
-        return __config.getObject<number>("readTimeout");
+        return __config.get("readTimeout");
     },
     enumerable: true,
 });

@@ -57,9 +57,9 @@ export interface AssumeRoleArgs {
      */
     domainName?: pulumi.Input<string>;
     /**
-     * How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `43200.0`.
+     * How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `"12h"`.
      */
-    duration?: pulumi.Input<number>;
+    duration?: pulumi.Input<string>;
 }
 
 /**

@@ -57,9 +57,9 @@ export interface AssumeRole {
      */
     domainName?: string;
     /**
-     * How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `43200.0`.
+     * How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `"12h"`.
      */
-    duration?: number;
+    duration?: string;
 }
 
 /**

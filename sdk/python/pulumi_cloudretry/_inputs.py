@@ -196,9 +196,9 @@ class AssumeRoleArgsDict(TypedDict):
     """
     The name of the account (domain) that owns the agency.
     """
-    duration: NotRequired[pulumi.Input[_builtins.float]]
+    duration: NotRequired[pulumi.Input[_builtins.str]]
     """
-    How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `43200.0`.
+    How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `"12h"`.
     """
 
 @pulumi.input_type
@@ -207,14 +207,14 @@ class AssumeRoleArgs:
                  agency_name: pulumi.Input[_builtins.str],
                  domain_id: Optional[pulumi.Input[_builtins.str]] = None,
                  domain_name: Optional[pulumi.Input[_builtins.str]] = None,
-                 duration: Optional[pulumi.Input[_builtins.float]] = None):
+                 duration: Optional[pulumi.Input[_builtins.str]] = None):
         """
         An agency of another account, taken on with the credentials at hand.
 
         :param pulumi.Input[_builtins.str] agency_name: The name of the agency.
         :param pulumi.Input[_builtins.str] domain_id: The id of that account; instead of `domainName`.
         :param pulumi.Input[_builtins.str] domain_name: The name of the account (domain) that owns the agency.
-        :param pulumi.Input[_builtins.float] duration: How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `43200.0`.
+        :param pulumi.Input[_builtins.str] duration: How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `"12h"`.
         """
         pulumi.set(__self__, "agency_name", agency_name)
         if domain_id is not None:
@@ -262,14 +262,14 @@ class AssumeRoleArgs:
 
     @_builtins.property
     @pulumi.getter
-    def duration(self) -> Optional[pulumi.Input[_builtins.float]]:
+    def duration(self) -> Optional[pulumi.Input[_builtins.str]]:
         """
-        How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `43200.0`.
+        How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `"12h"`.
         """
         return pulumi.get(self, "duration")
 
     @duration.setter
-    def duration(self, value: Optional[pulumi.Input[_builtins.float]]):
+    def duration(self, value: Optional[pulumi.Input[_builtins.str]]):
         pulumi.set(self, "duration", value)
 
 

@@ -130,14 +130,14 @@ class AssumeRole(dict):
                  agency_name: _builtins.str,
                  domain_id: Optional[_builtins.str] = None,
                  domain_name: Optional[_builtins.str] = None,
-                 duration: Optional[_builtins.float] = None):
+                 duration: Optional[_builtins.str] = None):
         """
         An agency of another account, taken on with the credentials at hand.
 
         :param _builtins.str agency_name: The name of the agency.
         :param _builtins.str domain_id: The id of that account; instead of `domainName`.
         :param _builtins.str domain_name: The name of the account (domain) that owns the agency.
-        :param _builtins.float duration: How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `43200.0`.
+        :param _builtins.str duration: How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `"12h"`.
         """
         pulumi.set(__self__, "agency_name", agency_name)
         if domain_id is not None:
@@ -173,9 +173,9 @@ class AssumeRole(dict):
 
     @_builtins.property
     @pulumi.getter
-    def duration(self) -> Optional[_builtins.float]:
+    def duration(self) -> Optional[_builtins.str]:
         """
-        How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `43200.0`.
+        How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `"12h"`.
         """
         return pulumi.get(self, "duration")
 

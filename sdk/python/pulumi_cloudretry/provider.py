@@ -23,15 +23,15 @@ class ProviderArgs:
                  alicloud: Optional[pulumi.Input['AlicloudConfigArgs']] = None,
                  allow_plain_http: Optional[pulumi.Input[_builtins.bool]] = None,
                  ca_file: Optional[pulumi.Input[_builtins.str]] = None,
-                 connect_timeout: Optional[pulumi.Input[_builtins.float]] = None,
+                 connect_timeout: Optional[pulumi.Input[_builtins.str]] = None,
                  emulator: Optional[pulumi.Input[_builtins.str]] = None,
                  huaweicloud: Optional[pulumi.Input['HuaweicloudConfigArgs']] = None,
                  journal_dir: Optional[pulumi.Input[_builtins.str]] = None,
                  journal_enabled: Optional[pulumi.Input[_builtins.bool]] = None,
                  max_concurrent_requests: Optional[pulumi.Input[_builtins.int]] = None,
-                 poll_interval: Optional[pulumi.Input[_builtins.float]] = None,
+                 poll_interval: Optional[pulumi.Input[_builtins.str]] = None,
                  preview_checks: Optional[pulumi.Input[_builtins.bool]] = None,
-                 read_timeout: Optional[pulumi.Input[_builtins.float]] = None,
+                 read_timeout: Optional[pulumi.Input[_builtins.str]] = None,
                  requests_per_second: Optional[pulumi.Input[_builtins.float]] = None):
         """
         The set of arguments for constructing a Provider resource.
@@ -39,15 +39,15 @@ class ProviderArgs:
         :param pulumi.Input['AlicloudConfigArgs'] alicloud: Alibaba Cloud.
         :param pulumi.Input[_builtins.bool] allow_plain_http: Allow `http://` to other machines than this one. Credentials then travel in the clear. Default: `false`.
         :param pulumi.Input[_builtins.str] ca_file: A file of CA certificates to trust instead of the usual ones.
-        :param pulumi.Input[_builtins.float] connect_timeout: How long making a connection may take, such as `10s`. Default: `10.0`.
+        :param pulumi.Input[_builtins.str] connect_timeout: How long making a connection may take, such as `10s`. Default: `"10s"`.
         :param pulumi.Input[_builtins.str] emulator: The URL of an emulator, which every endpoint and credential then points at; or `embedded`: the provider runs one by itself and keeps its state in a file. No cloud is called.
         :param pulumi.Input['HuaweicloudConfigArgs'] huaweicloud: Huawei Cloud.
         :param pulumi.Input[_builtins.str] journal_dir: Where the journal is kept. The default is a folder under `PULUMI_HOME`.
         :param pulumi.Input[_builtins.bool] journal_enabled: Record each fire before it leaves, so that a run cut off in the middle never fires twice. Default: `true`.
         :param pulumi.Input[_builtins.int] max_concurrent_requests: How many requests to one cloud may be under way at the same time, first come, first served. Default: `8`.
-        :param pulumi.Input[_builtins.float] poll_interval: The time between two looks at a target. The default grows with the time already waited.
+        :param pulumi.Input[_builtins.str] poll_interval: The time between two looks at a target. The default grows with the time already waited.
         :param pulumi.Input[_builtins.bool] preview_checks: Look at the targets during a preview and tell what the update would meet. Default: `true`.
-        :param pulumi.Input[_builtins.float] read_timeout: How long an answer may take once the request is out. Default: `60.0`.
+        :param pulumi.Input[_builtins.str] read_timeout: How long an answer may take once the request is out. Default: `"1m"`.
         :param pulumi.Input[_builtins.float] requests_per_second: How many requests may be started in a second. The default is no limit.
         """
         if alicloud is not None:
@@ -115,14 +115,14 @@ class ProviderArgs:
 
     @_builtins.property
     @pulumi.getter(name="connectTimeout")
-    def connect_timeout(self) -> Optional[pulumi.Input[_builtins.float]]:
+    def connect_timeout(self) -> Optional[pulumi.Input[_builtins.str]]:
         """
-        How long making a connection may take, such as `10s`. Default: `10.0`.
+        How long making a connection may take, such as `10s`. Default: `"10s"`.
         """
         return pulumi.get(self, "connect_timeout")
 
     @connect_timeout.setter
-    def connect_timeout(self, value: Optional[pulumi.Input[_builtins.float]]):
+    def connect_timeout(self, value: Optional[pulumi.Input[_builtins.str]]):
         pulumi.set(self, "connect_timeout", value)
 
     @_builtins.property
@@ -187,14 +187,14 @@ class ProviderArgs:
 
     @_builtins.property
     @pulumi.getter(name="pollInterval")
-    def poll_interval(self) -> Optional[pulumi.Input[_builtins.float]]:
+    def poll_interval(self) -> Optional[pulumi.Input[_builtins.str]]:
         """
         The time between two looks at a target. The default grows with the time already waited.
         """
         return pulumi.get(self, "poll_interval")
 
     @poll_interval.setter
-    def poll_interval(self, value: Optional[pulumi.Input[_builtins.float]]):
+    def poll_interval(self, value: Optional[pulumi.Input[_builtins.str]]):
         pulumi.set(self, "poll_interval", value)
 
     @_builtins.property
@@ -211,14 +211,14 @@ class ProviderArgs:
 
     @_builtins.property
     @pulumi.getter(name="readTimeout")
-    def read_timeout(self) -> Optional[pulumi.Input[_builtins.float]]:
+    def read_timeout(self) -> Optional[pulumi.Input[_builtins.str]]:
         """
-        How long an answer may take once the request is out. Default: `60.0`.
+        How long an answer may take once the request is out. Default: `"1m"`.
         """
         return pulumi.get(self, "read_timeout")
 
     @read_timeout.setter
-    def read_timeout(self, value: Optional[pulumi.Input[_builtins.float]]):
+    def read_timeout(self, value: Optional[pulumi.Input[_builtins.str]]):
         pulumi.set(self, "read_timeout", value)
 
     @_builtins.property
@@ -243,15 +243,15 @@ class Provider(pulumi.ProviderResource):
                  alicloud: Optional[pulumi.Input[Union['AlicloudConfigArgs', 'AlicloudConfigArgsDict']]] = None,
                  allow_plain_http: Optional[pulumi.Input[_builtins.bool]] = None,
                  ca_file: Optional[pulumi.Input[_builtins.str]] = None,
-                 connect_timeout: Optional[pulumi.Input[_builtins.float]] = None,
+                 connect_timeout: Optional[pulumi.Input[_builtins.str]] = None,
                  emulator: Optional[pulumi.Input[_builtins.str]] = None,
                  huaweicloud: Optional[pulumi.Input[Union['HuaweicloudConfigArgs', 'HuaweicloudConfigArgsDict']]] = None,
                  journal_dir: Optional[pulumi.Input[_builtins.str]] = None,
                  journal_enabled: Optional[pulumi.Input[_builtins.bool]] = None,
                  max_concurrent_requests: Optional[pulumi.Input[_builtins.int]] = None,
-                 poll_interval: Optional[pulumi.Input[_builtins.float]] = None,
+                 poll_interval: Optional[pulumi.Input[_builtins.str]] = None,
                  preview_checks: Optional[pulumi.Input[_builtins.bool]] = None,
-                 read_timeout: Optional[pulumi.Input[_builtins.float]] = None,
+                 read_timeout: Optional[pulumi.Input[_builtins.str]] = None,
                  requests_per_second: Optional[pulumi.Input[_builtins.float]] = None,
                  __props__=None):
         """
@@ -263,15 +263,15 @@ class Provider(pulumi.ProviderResource):
         :param pulumi.Input[Union['AlicloudConfigArgs', 'AlicloudConfigArgsDict']] alicloud: Alibaba Cloud.
         :param pulumi.Input[_builtins.bool] allow_plain_http: Allow `http://` to other machines than this one. Credentials then travel in the clear. Default: `false`.
         :param pulumi.Input[_builtins.str] ca_file: A file of CA certificates to trust instead of the usual ones.
-        :param pulumi.Input[_builtins.float] connect_timeout: How long making a connection may take, such as `10s`. Default: `10.0`.
+        :param pulumi.Input[_builtins.str] connect_timeout: How long making a connection may take, such as `10s`. Default: `"10s"`.
         :param pulumi.Input[_builtins.str] emulator: The URL of an emulator, which every endpoint and credential then points at; or `embedded`: the provider runs one by itself and keeps its state in a file. No cloud is called.
         :param pulumi.Input[Union['HuaweicloudConfigArgs', 'HuaweicloudConfigArgsDict']] huaweicloud: Huawei Cloud.
         :param pulumi.Input[_builtins.str] journal_dir: Where the journal is kept. The default is a folder under `PULUMI_HOME`.
         :param pulumi.Input[_builtins.bool] journal_enabled: Record each fire before it leaves, so that a run cut off in the middle never fires twice. Default: `true`.
         :param pulumi.Input[_builtins.int] max_concurrent_requests: How many requests to one cloud may be under way at the same time, first come, first served. Default: `8`.
-        :param pulumi.Input[_builtins.float] poll_interval: The time between two looks at a target. The default grows with the time already waited.
+        :param pulumi.Input[_builtins.str] poll_interval: The time between two looks at a target. The default grows with the time already waited.
         :param pulumi.Input[_builtins.bool] preview_checks: Look at the targets during a preview and tell what the update would meet. Default: `true`.
-        :param pulumi.Input[_builtins.float] read_timeout: How long an answer may take once the request is out. Default: `60.0`.
+        :param pulumi.Input[_builtins.str] read_timeout: How long an answer may take once the request is out. Default: `"1m"`.
         :param pulumi.Input[_builtins.float] requests_per_second: How many requests may be started in a second. The default is no limit.
         """
         ...
@@ -302,15 +302,15 @@ class Provider(pulumi.ProviderResource):
                  alicloud: Optional[pulumi.Input[Union['AlicloudConfigArgs', 'AlicloudConfigArgsDict']]] = None,
                  allow_plain_http: Optional[pulumi.Input[_builtins.bool]] = None,
                  ca_file: Optional[pulumi.Input[_builtins.str]] = None,
-                 connect_timeout: Optional[pulumi.Input[_builtins.float]] = None,
+                 connect_timeout: Optional[pulumi.Input[_builtins.str]] = None,
                  emulator: Optional[pulumi.Input[_builtins.str]] = None,
                  huaweicloud: Optional[pulumi.Input[Union['HuaweicloudConfigArgs', 'HuaweicloudConfigArgsDict']]] = None,
                  journal_dir: Optional[pulumi.Input[_builtins.str]] = None,
                  journal_enabled: Optional[pulumi.Input[_builtins.bool]] = None,
                  max_concurrent_requests: Optional[pulumi.Input[_builtins.int]] = None,
-                 poll_interval: Optional[pulumi.Input[_builtins.float]] = None,
+                 poll_interval: Optional[pulumi.Input[_builtins.str]] = None,
                  preview_checks: Optional[pulumi.Input[_builtins.bool]] = None,
-                 read_timeout: Optional[pulumi.Input[_builtins.float]] = None,
+                 read_timeout: Optional[pulumi.Input[_builtins.str]] = None,
                  requests_per_second: Optional[pulumi.Input[_builtins.float]] = None,
                  __props__=None):
         opts = pulumi.ResourceOptions.merge(_utilities.get_resource_opts_defaults(), opts)
@@ -324,15 +324,15 @@ class Provider(pulumi.ProviderResource):
             __props__.__dict__["alicloud"] = pulumi.Output.from_input(alicloud).apply(pulumi.runtime.to_json) if alicloud is not None else None
             __props__.__dict__["allow_plain_http"] = pulumi.Output.from_input(allow_plain_http).apply(pulumi.runtime.to_json) if allow_plain_http is not None else None
             __props__.__dict__["ca_file"] = ca_file
-            __props__.__dict__["connect_timeout"] = pulumi.Output.from_input(connect_timeout).apply(pulumi.runtime.to_json) if connect_timeout is not None else None
+            __props__.__dict__["connect_timeout"] = connect_timeout
             __props__.__dict__["emulator"] = emulator
             __props__.__dict__["huaweicloud"] = pulumi.Output.from_input(huaweicloud).apply(pulumi.runtime.to_json) if huaweicloud is not None else None
             __props__.__dict__["journal_dir"] = journal_dir
             __props__.__dict__["journal_enabled"] = pulumi.Output.from_input(journal_enabled).apply(pulumi.runtime.to_json) if journal_enabled is not None else None
             __props__.__dict__["max_concurrent_requests"] = pulumi.Output.from_input(max_concurrent_requests).apply(pulumi.runtime.to_json) if max_concurrent_requests is not None else None
-            __props__.__dict__["poll_interval"] = pulumi.Output.from_input(poll_interval).apply(pulumi.runtime.to_json) if poll_interval is not None else None
+            __props__.__dict__["poll_interval"] = poll_interval
             __props__.__dict__["preview_checks"] = pulumi.Output.from_input(preview_checks).apply(pulumi.runtime.to_json) if preview_checks is not None else None
-            __props__.__dict__["read_timeout"] = pulumi.Output.from_input(read_timeout).apply(pulumi.runtime.to_json) if read_timeout is not None else None
+            __props__.__dict__["read_timeout"] = read_timeout
             __props__.__dict__["requests_per_second"] = pulumi.Output.from_input(requests_per_second).apply(pulumi.runtime.to_json) if requests_per_second is not None else None
         super(Provider, __self__).__init__(
             'cloudretry',

@@ -26,9 +26,9 @@ func GetCaFile(ctx *pulumi.Context) string {
 	return config.Get(ctx, "cloudretry:caFile")
 }
 
-// How long making a connection may take, such as `10s`. Default: `10.0`.
-func GetConnectTimeout(ctx *pulumi.Context) float64 {
-	return config.GetFloat64(ctx, "cloudretry:connectTimeout")
+// How long making a connection may take, such as `10s`. Default: `"10s"`.
+func GetConnectTimeout(ctx *pulumi.Context) string {
+	return config.Get(ctx, "cloudretry:connectTimeout")
 }
 
 // The URL of an emulator, which every endpoint and credential then points at; or `embedded`: the provider runs one by itself and keeps its state in a file. No cloud is called.
@@ -57,8 +57,8 @@ func GetMaxConcurrentRequests(ctx *pulumi.Context) int {
 }
 
 // The time between two looks at a target. The default grows with the time already waited.
-func GetPollInterval(ctx *pulumi.Context) float64 {
-	return config.GetFloat64(ctx, "cloudretry:pollInterval")
+func GetPollInterval(ctx *pulumi.Context) string {
+	return config.Get(ctx, "cloudretry:pollInterval")
 }
 
 // Look at the targets during a preview and tell what the update would meet. Default: `true`.
@@ -66,9 +66,9 @@ func GetPreviewChecks(ctx *pulumi.Context) bool {
 	return config.GetBool(ctx, "cloudretry:previewChecks")
 }
 
-// How long an answer may take once the request is out. Default: `60.0`.
-func GetReadTimeout(ctx *pulumi.Context) float64 {
-	return config.GetFloat64(ctx, "cloudretry:readTimeout")
+// How long an answer may take once the request is out. Default: `"1m"`.
+func GetReadTimeout(ctx *pulumi.Context) string {
+	return config.Get(ctx, "cloudretry:readTimeout")
 }
 
 // How many requests may be started in a second. The default is no limit.

@@ -30,9 +30,9 @@ caFile: Optional[str]
 A file of CA certificates to trust instead of the usual ones.
 """
 
-connectTimeout: Optional[float]
+connectTimeout: Optional[str]
 """
-How long making a connection may take, such as `10s`. Default: `10.0`.
+How long making a connection may take, such as `10s`. Default: `"10s"`.
 """
 
 emulator: Optional[str]
@@ -60,7 +60,7 @@ maxConcurrentRequests: Optional[int]
 How many requests to one cloud may be under way at the same time, first come, first served. Default: `8`.
 """
 
-pollInterval: Optional[float]
+pollInterval: Optional[str]
 """
 The time between two looks at a target. The default grows with the time already waited.
 """
@@ -70,9 +70,9 @@ previewChecks: Optional[bool]
 Look at the targets during a preview and tell what the update would meet. Default: `true`.
 """
 
-readTimeout: Optional[float]
+readTimeout: Optional[str]
 """
-How long an answer may take once the request is out. Default: `60.0`.
+How long an answer may take once the request is out. Default: `"1m"`.
 """
 
 requestsPerSecond: Optional[float]

@@ -43,11 +43,11 @@ class _ExportableConfig(types.ModuleType):
         return __config__.get('caFile')
 
     @_builtins.property
-    def connect_timeout(self) -> Optional[float]:
+    def connect_timeout(self) -> Optional[str]:
         """
-        How long making a connection may take, such as `10s`. Default: `10.0`.
+        How long making a connection may take, such as `10s`. Default: `"10s"`.
         """
-        return __config__.get_float('connectTimeout')
+        return __config__.get('connectTimeout')
 
     @_builtins.property
     def emulator(self) -> Optional[str]:
@@ -85,11 +85,11 @@ class _ExportableConfig(types.ModuleType):
         return __config__.get_int('maxConcurrentRequests')
 
     @_builtins.property
-    def poll_interval(self) -> Optional[float]:
+    def poll_interval(self) -> Optional[str]:
         """
         The time between two looks at a target. The default grows with the time already waited.
         """
-        return __config__.get_float('pollInterval')
+        return __config__.get('pollInterval')
 
     @_builtins.property
     def preview_checks(self) -> Optional[bool]:
@@ -99,11 +99,11 @@ class _ExportableConfig(types.ModuleType):
         return __config__.get_bool('previewChecks')
 
     @_builtins.property
-    def read_timeout(self) -> Optional[float]:
+    def read_timeout(self) -> Optional[str]:
         """
-        How long an answer may take once the request is out. Default: `60.0`.
+        How long an answer may take once the request is out. Default: `"1m"`.
         """
-        return __config__.get_float('readTimeout')
+        return __config__.get('readTimeout')
 
     @_builtins.property
     def requests_per_second(self) -> Optional[float]:
