@@ -200,7 +200,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             backend.inherited(action.cloud),
             interrupted=lifecycle.is_interrupted(backend, resource, action, plain(olds)),
         )
-        kinds = {change.path: _KINDS[change.kind] for change in difference.changes}
+        kinds: dict[str, provider_pb2.PropertyDiff.Kind.ValueType] = {}
+        for change in difference.changes:
+            # One target in another's place is an update of that place, not what comes last of adding and deleting.
+            kinds[change.path] = provider_pb2.PropertyDiff.UPDATE if change.path in kinds else _KINDS[change.kind]
         # What was in clear until now has to become secret in state.
         kinds |= {name: provider_pb2.PropertyDiff.UPDATE for name in _newly_secret(olds, news) if name not in kinds}
         return provider_pb2.DiffResponse(
@@ -255,7 +258,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         secrecy = self.secrecy(old)
         circumstances = self._circumstances(request.urn, request.timeout, secrecy)
         done = await lifecycle.read(action, request.id, plain(old), self._configured, circumstances)
-        inputs = request.inputs if old else to_struct(_imported_inputs(action, done))
+        inputs = request.inputs if old else to_struct(lifecycle.recorded_inputs(action, done.outputs))
         return provider_pb2.ReadResponse(
             id=done.resource_id,
             properties=_outputs(done.outputs, old, secrecy),
@@ -427,14 +430,6 @@ def _kept(value: Any, old: Any, path: Sequence[str | int]) -> Any:
         elif not rest:
             kept.pop(name, None)
     return kept
-
-
-def _imported_inputs(action: Action[Any], done: lifecycle.Outcome) -> dict[str, Any]:
-    """The inputs for the program that is to declare an imported resource: with its place, where the id names it."""
-    inputs = lifecycle.recorded_inputs(action, done.outputs)
-    if "/" in done.resource_id:
-        inputs |= {name: done.outputs[name] for name in ("region", "projectId") if name in done.outputs}
-    return inputs
 
 
 def _outputs(outputs: Mapping[str, Any], inputs: Mapping[str, Any], secrecy: Secrecy) -> struct_pb2.Struct:

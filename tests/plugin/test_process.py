@@ -1,0 +1,186 @@
+"""The process as such: the port, the end, and nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+import pytest
+from driver import COMMAND, DRS, ROOT, EngineLog, Plugin, init_failed, jobs, outputs
+from google.protobuf import empty_pb2
+from pulumi.runtime.proto import plugin_pb2, provider_pb2
+
+from cloudretry.emulator import Emulator
+from cloudretry.version import __version__
+
+Start = Callable[..., Plugin]
+
+
+def test_nothing_but_the_port_is_printed(start: Start, emulator: Emulator, engine: EngineLog) -> None:
+    plugin = start(engine=engine)
+    plugin.configure(emulator)
+    plugin.create({"jobs": jobs("jb1")})
+    init_failed(plugin.create, {"jobs": jobs("refused")})
+    plugin.stub.Handshake(provider_pb2.ProviderHandshakeRequest(engine_address=engine.address))
+    assert plugin.stop() == 0
+    assert plugin.printed() == ("", "")
+
+
+def test_what_libraries_print_stays_off_the_pipe_that_the_engine_reads(tmp_path: Path) -> None:
+    noisy = "import cloudretry.plugin.main as m, builtins; m.PARENT_CHECK = 0.01\n"
+    noisy += "import asyncio, os\nasync def say(parent): print('noise', flush=True); os.write(1, b'raw noise\\n')\n"
+    noisy += "m._gone = say\nm.main()"
+    ended = subprocess.run([sys.executable, "-c", noisy], capture_output=True, text=True, timeout=30, check=True)
+    assert ended.stdout.strip().isdecimal()
+    assert ended.stderr.splitlines() == ["noise", "raw noise"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_at_once(start: Start, emulator: Emulator, number: int) -> None:
+    plugin = start()
+    plugin.configure(emulator)
+    begun = time.monotonic()
+    assert plugin.stop(number) == 0
+    assert time.monotonic() - begun < 3.0
+
+
+def test_a_signal_ends_a_wait_and_its_outputs_still_arrive(start: Start, emulator: Emulator) -> None:
+    plugin = start()
+    plugin.configure(emulator)
+    creating = plugin.create_later({"jobs": jobs("stuck")})
+    _until(lambda: emulator.requests("BatchListJobStatus"))
+    plugin.process.send_signal(signal.SIGTERM)
+    failed = init_failed(creating.result)
+    assert failed.outputs["status"] == "InProgress"
+    assert plugin.stop() == 0
+
+
+def test_it_ends_by_itself_when_the_engine_dies(tmp_path: Path) -> None:
+    engine = f"import subprocess as s; p = s.Popen({list(COMMAND)!r}); print(p.pid, flush=True); p.wait()"
+    with subprocess.Popen([sys.executable, "-c", engine], stdout=subprocess.PIPE, text=True, cwd=tmp_path) as parent:
+        assert parent.stdout is not None
+        lines = {parent.stdout.readline(), parent.stdout.readline()}
+        # Whichever is first: the port or the process id. Both are numbers, and only one is a running process of ours.
+        pid = next(int(line) for line in lines if _is_plugin(int(line)))
+        parent.kill()
+    _until(lambda: not _is_plugin(pid), 10.0)
+
+
+def test_a_wait_does_not_keep_it_alive_when_the_engine_dies(tmp_path: Path, emulator: Emulator) -> None:
+    engine = f"import subprocess; subprocess.run({list(COMMAND)!r})"
+    plugin = Plugin(tmp_path, command=(sys.executable, "-c", engine))
+    plugin.configure(emulator)
+    creating = plugin.create_later({"jobs": jobs("stuck")})
+    _until(lambda: emulator.requests("BatchListJobStatus"))
+    plugin.process.kill()
+    failed = init_failed(creating.result)
+    assert failed.outputs["status"] == "InProgress"
+    _until(lambda: not _answers(plugin), 10.0)
+    plugin.stop()
+    plugin.printed()
+
+
+def test_two_of_them_with_different_accounts_work_side_by_side(start: Start, emulator: Emulator) -> None:
+    project = "1" * 32
+    emulator.set_scenario(
+        {
+            "projects": [{"id": project, "name": "eu-de_other"}],
+            "drsJobs": [
+                {"id": "jb1", "state": "FULL_TRANSFER_FAILED", "afterRetry": [["FULL_TRANSFER_STARTED", 0]]},
+                {
+                    "id": "jb1",
+                    "project": project,
+                    "state": "FULL_TRANSFER_FAILED",
+                    "afterRetry": [["FULL_TRANSFER_STARTED", 0]],
+                },
+            ],
+        }
+    )
+    one, other = start(), start()
+    one.configure(emulator)
+    other.configure(emulator, huaweicloud={"projectId": project})
+    created = other.create({"jobs": jobs("jb1")})
+    assert outputs(created)["projectId"] == project
+    assert [target.times_fired for target in emulator.targets("drsJob") if target.project == project] == [1]
+    assert outputs(one.create({"jobs": jobs("jb1")}))["projectId"] != project
+    assert [target.times_fired for target in emulator.targets("drsJob")] == [1, 1]
+
+
+def test_the_executable_of_the_checkout_serves(start: Start) -> None:
+    plugin = start(command=[ROOT / "provider/pulumi-resource-cloudretry"])
+    assert plugin.stub.GetPluginInfo(empty_pb2.Empty()).version == __version__
+
+
+def test_arguments_of_the_engine_beside_its_address_are_passed_over(start: Start, emulator: Emulator) -> None:
+    engine = EngineLog()
+    plugin = start(command=[*COMMAND, "--logtostderr", "-v=9", engine.address])
+    plugin.configure(emulator)
+    assert [line for line in engine.messages(2) if "no real cloud" in line]
+    engine.stop()
+
+
+def test_it_can_be_attached_to_an_engine(start: Start, emulator: Emulator, engine: EngineLog) -> None:
+    plugin = start()
+    plugin.stub.Attach(plugin_pb2.PluginAttach(address=engine.address))
+    plugin.configure(emulator)
+    assert engine.lines
+
+
+def test_an_engine_that_has_gone_holds_nothing_up(start: Start, emulator: Emulator, engine: EngineLog) -> None:
+    plugin = start(engine=engine)
+    engine.stop()
+    begun = time.monotonic()
+    plugin.configure(emulator)
+    assert outputs(plugin.create({"jobs": jobs("jb1")}))["status"] == "Succeeded"
+    assert time.monotonic() - begun < 10.0
+
+
+@pytest.mark.parametrize("method", ["Invoke", "Call", "Construct", "Parameterize", "GetMapping", "GetMappings"])
+def test_a_method_that_it_does_not_have_is_said_to_be_unimplemented(start: Start, method: str) -> None:
+    plugin = start()
+    with pytest.raises(grpc.RpcError) as caught:
+        plugin.channel.unary_unary(f"/pulumirpc.ResourceProvider/{method}")(b"")
+    assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+    plugin.stop()
+    assert plugin.printed() == ("", "")
+
+
+def test_progress_is_shown_on_the_resource_and_does_not_stay(
+    start: Start, emulator: Emulator, engine: EngineLog
+) -> None:
+    plugin = start(engine=engine)
+    plugin.configure(emulator)
+    plugin.create({"jobs": jobs("jb1")})
+    lines = [line for line in engine.lines if line.urn]
+    assert lines
+    assert {line.urn for line in lines} == {f"urn:pulumi:dev::project::{DRS}::it"}
+    assert all(line.ephemeral for line in lines)
+
+
+def _answers(plugin: Plugin) -> bool:
+    try:
+        plugin.stub.GetPluginInfo(empty_pb2.Empty(), timeout=1)
+    except grpc.RpcError:
+        return False
+    return True
+
+
+def _is_plugin(pid: int) -> bool:
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return b"cloudretry.plugin.main" in command and pid != os.getpid()
+
+
+def _until(happened: Callable[[], object], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
