@@ -17,7 +17,20 @@ class Declared:
 
     def inputs(self, token: str) -> dict[str, Any]:
         (found,) = (resource for resource in self.resources if resource.typ == token)
-        return dict(found.inputs)
+        return plain(found)
+
+
+def plain(resource: pulumi.runtime.MockResourceArgs) -> dict[str, Any]:
+    """A resource's inputs. Whole numbers come as floats over the wire, and hidden inputs are left out."""
+    return {name: _whole(value) for name, value in resource.inputs.items() if not name.startswith("__")}
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 class _Recorder(pulumi.runtime.Mocks):
@@ -43,7 +56,7 @@ class _Recorder(pulumi.runtime.Mocks):
 def run(source: str, where: str, config: dict[str, str] | None = None) -> Declared:
     """Run a program with the engine mocked, to the end of everything that it started."""
     recorder = _Recorder()
-    mocks.set_mocks(recorder, project="program", stack="dev", preview=False)
+    mocks.set_mocks(recorder, project="program", stack="dev", preview=False, organization="organization")
     pulumi.runtime.set_all_config(config or {})
 
     @pulumi.runtime.test

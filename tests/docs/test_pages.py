@@ -1,0 +1,307 @@
+"""The pages: links lead somewhere, and every block of code is what it says it is."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import click
+import pytest
+import yaml
+from doc_pages import BLOCKS, PAGES, ROOT, Page, blocks
+from doc_programs import plain, run
+
+from cloudretry import cli, config
+from cloudretry.actions import ACTIONS
+from cloudretry.emulator import faults
+from cloudretry.emulator.scenario import Scenario
+from cloudretry.inputs import UNKNOWN, check
+from cloudretry.schema import schema
+
+# The clouds' own SDKs, used on a page, warn of what is not ours.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Method .* of DrsClient is deprecated:DeprecationWarning"),
+]
+
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.path))
+
+PROMISED = frozenset({("plugin", "install")})
+"""Commands that pages may name before they are there."""
+
+DIAGRAMS = ("flowchart", "stateDiagram-v2", "sequenceDiagram", "timeline", "gantt")
+RESOURCE_OPTIONS = frozenset(
+    {"provider", "customTimeouts", "aliases", "dependsOn", "ignoreChanges", "parent", "protect"}
+)
+
+
+def each(*languages):
+    found = blocks(*languages)
+    assert found, f"no page has a block of {languages}"
+    return pytest.mark.parametrize("block", found, ids=str)
+
+
+# --- links ---
+
+
+@each_page
+def test_every_relative_link_leads_to_a_page_and_a_heading(page):
+    for link in page.links:
+        if re.match(r"[a-z]+:", link):
+            continue
+        target, _, anchor = link.partition("#")
+        path = (ROOT / page.path).parent / target if target else ROOT / page.path
+        assert path.exists(), link
+        if anchor:
+            assert anchor in Page(path.resolve().relative_to(ROOT)).anchors, link
+
+
+def test_every_page_of_the_documentation_is_linked_from_its_index():
+    for folder in (ROOT / "docs", ROOT / "docs/reference"):
+        index = Page((folder / "README.md").relative_to(ROOT))
+        linked = {link.partition("#")[0] for link in index.links}
+        assert {path.name for path in folder.glob("*.md")} - {"README.md"} <= linked
+
+
+@each_page
+def test_no_page_names_a_path_of_the_machine_it_was_written_on(page):
+    assert not re.search(r"(?<![\w.])/(root|work|home)/", page.text)
+
+
+def test_every_block_is_of_a_kind_that_is_checked():
+    known = {"python", "typescript", "go", "yaml", "json", "console", "mermaid", ""}
+    assert [str(block) for block in BLOCKS if block.language not in known] == []
+
+
+# --- python ---
+
+
+@each("python")
+def test_every_python_block_runs(block, tmp_path):
+    if "\ndef test_" in block.text:
+        (tmp_path / "test_block.py").write_text(block.text, encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "test_block.py"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")},
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout
+        return
+    declared = run(block.text, str(block))
+    for resource in declared.resources:
+        if resource.typ in ACTIONS:
+            assert check(ACTIONS[resource.typ], plain(resource)) == []
+        elif resource.typ.startswith("pulumi-python:dynamic/cloudretry/"):
+            token = "cloudretry:" + resource.typ.rpartition("/")[2]
+            assert check(ACTIONS[token], plain(resource)) == []
+        else:
+            assert resource.typ == "pulumi:providers:cloudretry", resource.typ
+    imports = {node.module or "" for node in ast.walk(ast.parse(block.text)) if isinstance(node, ast.ImportFrom)}
+    if not any(module.startswith("cloudretry.") for module in imports):
+        assert declared.resources, "the block declares no resource"
+
+
+# --- yaml ---
+
+
+@each("yaml")
+def test_every_yaml_block_is_a_program_a_configuration_or_a_scenario(block):
+    document = yaml.safe_load(block.text)
+    if "resources" in document:
+        assert list(_wrong_with_program(document)) == []
+    elif "config" in document:
+        assert list(_wrong_with_configuration(document["config"])) == []
+    else:
+        Scenario.parse(document, str(block))
+
+
+def _wrong_with_program(document) -> Iterator[str]:
+    resources = document["resources"]
+    for name, resource in resources.items():
+        token, properties = resource["type"], _interpolated(resource.get("properties", {}))
+        if token == "pulumi:providers:cloudretry":
+            yield from (f"{name}.{problem}" for problem in config.problems(properties))
+        else:
+            yield from (f"{name}.{problem}" for problem in check(ACTIONS[token], properties))
+        yield from (f"{name}: option {option}" for option in resource.get("options", {}).keys() - RESOURCE_OPTIONS)
+    outputs = {
+        name: schema()["resources"].get(item["type"], {}).get("properties", {}) for name, item in resources.items()
+    }
+    for name, prop in re.findall(r"\$\{([\w-]+)(?:\.(\w+))?", json.dumps(document)):
+        if name not in resources or (prop and prop not in outputs[name]):
+            yield f"${{{name}.{prop}}} is nothing"
+
+
+def _interpolated(value):
+    if isinstance(value, dict):
+        return {key: _interpolated(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_interpolated(item) for item in value]
+    return UNKNOWN if isinstance(value, str) and value.startswith("${") else value
+
+
+def _wrong_with_configuration(values) -> Iterator[str]:
+    ours = {key.partition(":")[2]: _revealed(value) for key, value in values.items() if key.startswith("cloudretry:")}
+    yield from map(str, config.problems(ours))
+
+
+def _revealed(value):
+    if isinstance(value, dict):
+        return "a secret" if value.keys() == {"secure"} else {key: _revealed(item) for key, item in value.items()}
+    return value
+
+
+def test_the_scenario_on_the_emulator_page_has_every_key():
+    texts = [
+        block.text for block in Page((ROOT / "docs/emulator.md").relative_to(ROOT)).blocks if block.language == "yaml"
+    ]
+    used = set(re.findall(r"(\w+):(?= |$)", "\n".join(texts), re.MULTILINE))
+    page = Page((ROOT / "docs/emulator.md").relative_to(ROOT)).text
+
+    def keys(node):
+        for key, value in node.get("properties", {}).items():
+            yield key
+            yield from keys(value)
+
+    document = Scenario.model_json_schema(by_alias=True)
+    wanted = {key for part in (document, *document["$defs"].values()) for key in keys(part)}
+    assert {key for key in wanted - used if f"`{key}`" not in page} == set()
+
+
+# --- json ---
+
+
+@each("json")
+def test_every_json_block_is_a_policy_or_a_fault(block):
+    document = json.loads(block.text)
+    if "operation" in document:
+        faults.parse(document)
+    else:
+        assert document.keys() == {"Version", "Statement"}
+
+
+# --- console, and commands in the text ---
+
+
+def _commands() -> Iterator[tuple[str, list[str]]]:
+    for page in PAGES:
+        for block in page.blocks:
+            if block.language == "console":
+                for line in block.text.splitlines():
+                    if line.startswith("$ "):
+                        yield str(block), _words(line[2:])
+        for text in re.findall(r"(?<!`)`([^`\n]+)`(?!`)", page.prose):
+            if re.match(r"(make|cloudretry|pulumi config) [a-z]", text):
+                yield str(page.path), _words(text)
+
+
+def _words(line: str) -> list[str]:
+    inner = re.search(r"\$\(([^)]*)\)", line)
+    return shlex.split(inner[1] if inner else line)
+
+
+COMMANDS = sorted({(where, tuple(words)) for where, words in _commands()})
+
+
+@pytest.mark.parametrize(
+    ("where", "words"), COMMANDS, ids=lambda value: value if isinstance(value, str) else " ".join(value)
+)
+def test_every_command_names_what_there_is(where, words):
+    match words:
+        case ("make", *options, target):
+            assert set(options) <= {"-s"}
+            makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+            assert re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE)
+        case ("cloudretry", *arguments):
+            _parse_cli(arguments)
+        case ("pulumi", "config", "set" | "rm", *arguments):
+            key = next((word for word in arguments if not word.startswith("--")), "")
+            if key.startswith("cloudretry:"):
+                assert _is_key(key.removeprefix("cloudretry:"))
+                assert ("." in key) == ("--path" in arguments)
+        case ("pulumi", "import", token, _name, _id):
+            assert token in ACTIONS
+        case ("pulumi", "up" | "config") | ("pip", "install", "pulumi-cloudretry") | ("curl", *_):
+            pass
+        case ("export", *assignments):
+            known = {name for path in config.ENVIRONMENT for name in config.variables(path)}
+            known |= {name for rows in config.KEY_PAIRS.values() for row in rows for name in row.values()}
+            assert {assignment.partition("=")[0] for assignment in assignments} <= known
+        case _:
+            raise AssertionError(f"{where}: no rule for {words}")
+
+
+def _parse_cli(arguments: list[str]) -> None:
+    """Let the command line parse the arguments without carrying them out."""
+    command: click.Command = cli.main
+    context = click.Context(command, info_name="cloudretry")
+    while isinstance(command, click.Group) and arguments:
+        found = command.get_command(context, arguments[0])
+        if found is None and tuple(arguments) in PROMISED:
+            pytest.xfail("the README promises it")
+        assert found is not None, f"cloudretry has no command {arguments[0]}"
+        command, arguments = found, arguments[1:]
+    command.make_context(command.name, list(arguments))
+
+
+def _is_key(path: str) -> bool:
+    value = "eu-de" if path.endswith("region") else "x"
+    tree: object = value
+    for part in reversed(path.split(".")):
+        tree = {part: tree}
+    assert isinstance(tree, dict)
+    return not any("is not a key" in problem.reason for problem in config.problems(tree))
+
+
+@each("console")
+def test_control_routes_in_console_blocks_exist(block):
+    served = (ROOT / "provider/cloudretry/emulator/control.py").read_text(encoding="utf-8")
+    for route in re.findall(r"/_emulator/\w+", block.text):
+        assert f'"{route}"' in served
+
+
+# --- diagrams ---
+
+
+@each("mermaid")
+def test_every_diagram_says_what_it_is(block):
+    assert block.text.split(maxsplit=1)[0] in DIAGRAMS
+    for opening, closing in ("()", "[]", "{}"):
+        assert block.text.count(opening) == block.text.count(closing)
+
+
+# --- messages ---
+
+
+def _messages() -> str:
+    """Every text in the provider, one a line; what differs is an ellipsis."""
+    texts = []
+    for path in sorted((ROOT / "provider/cloudretry").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                texts.append("".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.append(re.sub(r"{[^}]*}", "…", node.value))
+    return "\n".join(texts)
+
+
+def test_every_message_in_troubleshooting_is_one_of_the_provider():
+    known = _messages()
+    page = Page((ROOT / "docs/troubleshooting.md").relative_to(ROOT))
+    ours, _, _ = page.prose.partition("## Messages of the engine")
+    missing = []
+    for row in re.findall(r"^\| (.*?`) \|", ours, re.MULTILINE):
+        for message in (m[0] or m[1] for m in re.findall(r"``(.+?)``|`([^`]+)`", row)):
+            pattern = r"[^\n]*?".join(re.escape(part) for part in message.split("…"))
+            if not re.search(pattern, known):
+                missing.append(message)
+    assert missing == []
