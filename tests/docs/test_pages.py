@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import json
 import os
 import re
@@ -13,13 +14,14 @@ from collections.abc import Iterator
 
 import click
 import pytest
+import requests
 import yaml
 from doc_pages import BLOCKS, PAGES, ROOT, Page, blocks
 from doc_programs import plain, run
 
 from cloudretry import cli, config
 from cloudretry.actions import ACTIONS
-from cloudretry.emulator import faults
+from cloudretry.emulator import Emulator, faults
 from cloudretry.emulator.scenario import Scenario
 from cloudretry.inputs import UNKNOWN, check
 from cloudretry.schema import schema
@@ -262,11 +264,22 @@ def _is_key(path: str) -> bool:
     return not any("is not a key" in problem.reason for problem in config.problems(tree))
 
 
-@each("console")
-def test_control_routes_in_console_blocks_exist(block):
+def test_the_control_routes_answer_as_the_emulator_page_asks_them():
+    page = Page((ROOT / "docs/emulator.md").relative_to(ROOT))
+    (scenario,) = (block.text for block in page.blocks if block.language == "yaml")
+    asked = [words for where, words in _commands() if where.startswith(str(page.path)) and words[0] == "curl"]
+    with Emulator(Scenario.parse(yaml.safe_load(scenario))) as emulator:
+        for words in asked:
+            options = dict(itertools.pairwise(words))
+            body = options.get("-d") or (scenario if options.get("--data-binary") == "@scenario.yaml" else None)
+            method = options.get("-X", "POST" if body else "GET")
+            url = emulator.url + words[-1].removeprefix("http://127.0.0.1:8400")
+            answer = requests.request(method, url, data=body, timeout=10)
+            assert answer.ok, answer.text
+        assert len(asked) >= 4
+    routes = set(re.findall(r"`(?:GET|POST|PUT|DELETE)[^`]* (/_emulator/\w+)", page.text))
     served = (ROOT / "provider/cloudretry/emulator/control.py").read_text(encoding="utf-8")
-    for route in re.findall(r"/_emulator/\w+", block.text):
-        assert f'"{route}"' in served
+    assert routes == set(re.findall(r'"(/_emulator/\w+)"', served))
 
 
 # --- diagrams ---
