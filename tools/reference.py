@@ -89,7 +89,7 @@ _CLASS_WORDS: Mapping[StateClass, str] = {
     StateClass.IN_PROGRESS: "waited for",
     StateClass.SUCCEEDED: "the retry has taken hold",
     StateClass.FAILED: "the target has failed",
-    StateClass.IDLE: "at rest, and so not what a retry leads to; a target that stays there has failed",
+    StateClass.IDLE: "neither failed nor on the way; a target that is there after a fire has failed",
 }
 
 _SHARED_TYPES: Mapping[str, str] = {
@@ -103,7 +103,12 @@ _TIMED_WORDS = "The class alone does not end the waiting: a rerun shows in the j
 
 
 def pages() -> dict[Path, str]:
-    """Every page by its path in the repository."""
+    """Every page by its path in the repository.
+
+    :raises ValueError: an action has no example.
+    """
+    if missing := ACTIONS.keys() - EXAMPLES.keys():
+        raise ValueError(f"{', '.join(sorted(missing))} has no example; add one to EXAMPLES in tools/reference.py")
     document = schema()
     written = {_page_of(action): _action_page(action, document) for action in ACTIONS.values()}
     written[FOLDER / "outputs.md"] = _outputs_page(document)
@@ -247,6 +252,10 @@ def _states(action: Action[Any]) -> Iterator[str]:
         yield _TIMED_WORDS
     else:
         yield "; ".join(f"`{means.value}`: {_CLASS_WORDS[means]}" for means in used) + "."
+    ended = [word for word, state in action.states.items() if state.means is StateClass.SUCCEEDED and state.retryable]
+    if ended:
+        words = " and ".join(f"`{word}`" for word in ended)
+        yield f"{words} counts as `Succeeded` only when the target was seen in progress since the fire."
     yield "A word that is not in the table counts as `InProgress`."
 
 
