@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
-from pulumi.runtime import mocks, settings
+from pulumi.runtime import mocks, rpc, settings
 
 
 @dataclass
@@ -21,12 +21,14 @@ class Declared:
 
 
 def plain(resource: pulumi.runtime.MockResourceArgs) -> dict[str, Any]:
-    """A resource's inputs. Whole numbers come as floats over the wire, and hidden inputs are left out."""
+    """A resource's inputs. Whole numbers come as floats over the wire, secrets wrapped; hidden inputs are left out."""
     return {name: _whole(value) for name, value in resource.inputs.items() if not name.startswith("__")}
 
 
 def _whole(value: Any) -> Any:
     if isinstance(value, dict):
+        if rpc._special_sig_key in value:
+            return _whole(value["value"])
         return {key: _whole(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_whole(item) for item in value]

@@ -98,7 +98,7 @@ def test_every_python_block_runs(block, tmp_path):
         )
         assert done.returncode == 0, done.stdout
         return
-    declared = run(block.text, str(block))
+    declared = run(block.text, str(block), {f"program:{key}": "given" for key in ("otcAccessKey", "otcSecretKey")})
     for resource in declared.resources:
         if resource.typ in ACTIONS:
             assert check(ACTIONS[resource.typ], plain(resource)) == []
@@ -107,6 +107,7 @@ def test_every_python_block_runs(block, tmp_path):
             assert check(ACTIONS[token], plain(resource)) == []
         else:
             assert resource.typ == "pulumi:providers:cloudretry", resource.typ
+            assert config.problems(plain(resource)) == []
     imports = {node.module or "" for node in ast.walk(ast.parse(block.text)) if isinstance(node, ast.ImportFrom)}
     if not any(module.startswith("cloudretry.") for module in imports):
         assert declared.resources, "the block declares no resource"
