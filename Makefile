@@ -3,7 +3,7 @@ PYTHON ?= python3
 JOBS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup venv env demo lint test test-fast sdk docs
+.PHONY: help setup venv env demo lint test test-fast sdk docs dist
 
 help:
 	@echo 'make demo        set everything up and watch five retries fire, once each, on the emulator'
@@ -12,6 +12,7 @@ help:
 	@echo 'make lint        lint, format and types only'
 	@echo 'make sdk         schema.json and the SDKs, generated from the actions'
 	@echo 'make docs        docs/reference, generated from the actions and the configuration'
+	@echo 'make dist        dist/: wheel, sdist and the archives for `pulumi plugin install`'
 	@echo 'make setup       the virtual environment and the Pulumi engine only'
 	@echo 'eval "$$(make -s env)"   give this shell the engine, the virtual environment and the plugin'
 
@@ -45,3 +46,6 @@ sdk:
 
 docs: venv
 	.venv/bin/python tools/reference.py
+
+dist: venv
+	.venv/bin/python tools/dist.py

@@ -19,7 +19,7 @@ from cloudretry import lifecycle
 from cloudretry.actions import ACTIONS, Action
 from cloudretry.backend import ConfiguredBackend
 from cloudretry.config import load, problems
-from cloudretry.errors import CloudRetryError
+from cloudretry.errors import CloudRetryError, InvalidInput
 from cloudretry.inputs import check, is_unknown
 from cloudretry.lifecycle import ChangeKind
 from cloudretry.plugin.engine import EngineLog
@@ -181,7 +181,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         found += self._configured.claims.take(request.urn, action, values)
         return provider_pb2.CheckResponse(
             inputs=request.news,
-            failures=[provider_pb2.CheckFailure(property=problem.path, reason=problem.reason) for problem in found],
+            failures=[_check_failure(problem) for problem in found],
         )
 
     @_answering
@@ -299,6 +299,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         )
 
 
+def _check_failure(problem: InvalidInput) -> provider_pb2.CheckFailure:
+    # The engine shows a value beside the property, and looks for it at the top only: below, it would say `<nil>`.
+    if problem.path == _top(problem.path):
+        return provider_pb2.CheckFailure(property=problem.path, reason=problem.reason)
+    return provider_pb2.CheckFailure(reason=str(problem))
+
+
 async def _fail_with_state(
     context: grpc.aio.ServicerContext[Any, Any],
     identifier: str,
@@ -313,7 +320,8 @@ async def _fail_with_state(
     failed = provider_pb2.ErrorResourceInitFailed(
         id=identifier,
         properties=properties,
-        reasons=[reason],
+        # The engine puts its own bullet before the first line; the others belong under it.
+        reasons=[reason.replace("\n", "\n\t  ")],
         refresh_before_update=_reconciles(done.outputs),
     )
     status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=reason)
