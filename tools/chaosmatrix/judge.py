@@ -1,0 +1,176 @@
+"""The verdict on a run: what the emulator counted against what was asked and what the state says."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chaosmatrix.cases import THROTTLING
+from chaosmatrix.cloud import RESOURCES
+from chaosmatrix.play import Played, Said
+from cloudretry.model import parse_time
+
+__all__ = ["Verdict", "judge"]
+
+_THROTTLED = frozenset(map(int, THROTTLING))
+_DEFECT = re.compile(r"Traceback|a defect of cloudretry|panic:|goroutine \d+ \[")
+_EXPLAINED = re.compile(
+    r"The next `pulumi up`|onUnknown|No attempts are left|nothing was fired|so nothing was sent|"
+    r"Run `pulumi up` again|not fired|Set this machine's clock|gave no answer that can be read|currently locked"
+)
+"""Words that tell a person what happened to the fire, or what to do."""
+_SLACK = 2.0
+"""Seconds: times in state are whole ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was wrong, in words; three empty lists are a good run. ``ended`` says how it ended."""
+
+    duplicates: tuple[str, ...]
+    lost: tuple[str, ...]
+    unexplained: tuple[str, ...]
+    ended: str
+
+    @property
+    def good(self) -> bool:
+        return not (self.duplicates or self.lost or self.unexplained)
+
+
+def judge(played: Played) -> Verdict:
+    """Judge a run."""
+    if played.reached:
+        return Verdict((), (), (played.reached,), "not reached")
+    ended = "green" if played.green else "explained failure" if played.told_unknown else "not green"
+    return Verdict(tuple(_duplicates(played)), tuple(_lost(played)), tuple(_unexplained(played)), ended)
+
+
+def _duplicates(played: Played) -> Iterator[str]:
+    for target, count in played.effects.items():
+        if count > 1:
+            yield f"{target}: {count} effects where one was asked"
+    taken: set[str] = set()
+    for fire in played.fires:
+        targets = _asked(played, fire)
+        again = sorted(targets & taken)
+        # Of a clock that has jumped over the grace nothing else can be asked: the cloud's refusal keeps the one effect.
+        if again and not played.clock_jumped > 0:
+            yield f"{', '.join(again)}: asked for again by request {fire.number} after the retry had taken hold"
+        if fire.effects == len(targets):
+            taken |= targets
+        elif fire.effects:
+            taken |= targets - {played.refused}
+    if played.idle_posts:
+        yield f"an up without a change fired {played.idle_posts} times"
+
+
+def _asked(played: Played, fire: Any) -> set[str]:
+    """The targets that a request names. The log names none where a fault took the handler's place."""
+    if len(played.targets) == 1:
+        return set(played.targets)
+    text = " ".join((fire.body, *fire.query.values()))
+    return {target for target in played.targets if f'"{target}"' in text}
+
+
+def _lost(played: Played) -> Iterator[str]:
+    outputs = played.outputs
+    if outputs is None:
+        if played.green or any(played.effects.values()):
+            yield "the resource is not in state"
+        return
+    if outputs.get("generation") != played.asked:
+        yield f"generation {outputs.get('generation')} where {played.asked} were asked"
+    if outputs.get("triggers") != played.triggers:
+        yield f"triggers {outputs.get('triggers')} where {played.triggers} were fired"
+    results = {result["target"]: result for result in outputs.get("results") or ()}
+    if set(results) != set(played.targets):
+        yield f"results of {sorted(results)} where {sorted(played.targets)} were asked"
+        return
+    for target, result in results.items():
+        yield from _lost_of(played, target, result)
+    if played.green:
+        yield from _lost_of_all(played, outputs, results)
+
+
+def _lost_of(played: Played, target: str, result: Mapping[str, Any]) -> Iterator[str]:
+    effects, status, attempts = played.effects[target], result["status"], int(result["attempts"])
+    good = {"Succeeded"} if played.wait else {"Succeeded", "Accepted"}
+    if played.green and status not in good:
+        yield f"{target}: green, but its status is {status} ({result})"
+    if played.green and not effects:
+        yield f"{target}: green, but no retry took hold on it"
+    if not played.green and effects and status in {"Failed", "Unknown", "Skipped"} and not played.told_unknown:
+        yield f"{target}: a retry took hold on it, but its status is {status}"
+    posts = [fire for fire in played.fires if target in _asked(played, fire)]
+    sent = [fire for fire in posts if fire.status not in _THROTTLED]
+    most = len(posts) + len(played.kills)
+    if not len(sent) <= attempts <= most:
+        yield f"{target}: {attempts} attempts recorded, while {len(sent)} requests were sent (at most {most} begun)"
+    if not played.kills and attempts != len(sent):
+        yield f"{target}: {attempts} attempts recorded for {len(sent)} requests"
+    handle = played.new_ids[target]
+    if handle != target and result.get("handle") != handle:
+        yield f"{target}: it goes on as {handle}, the state says {result.get('handle')}"
+    if "firedAt" not in result:
+        yield f"{target}: when it was fired is not recorded"
+    elif not played.clock_jumped and parse_time(result["firedAt"]) < played.began - _SLACK:
+        yield f"{target}: fired at {result['firedAt']}, before the run began"
+
+
+def _lost_of_all(played: Played, outputs: Mapping[str, Any], results: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    good = {"Succeeded"} if played.wait else {"Succeeded", "Accepted"}
+    if outputs.get("status") not in good:
+        yield f"green, but the status is {outputs.get('status')}"
+    fire_ids = list(outputs.get("fireIds") or ())
+    if not fire_ids:
+        yield "no fire id is recorded"
+    seen = {entry.fire_id: entry for kill in played.kills for entry in kill.entries}
+    if len(seen) == 1 and all(result["attempts"] == 1 for result in results.values()):
+        (entry,) = seen.values()
+        if fire_ids != [entry.fire_id]:
+            yield f"the interrupted fire was {entry.fire_id}, the state says {fire_ids}"
+        answered = [entry for kill in played.kills for entry in kill.entries if entry.answered]
+        if answered and answered[-1].request_id and outputs.get("requestIds") != [answered[-1].request_id]:
+            yield f"the answer's request id was {answered[-1].request_id}, the state says {outputs.get('requestIds')}"
+    history = outputs.get("history") or [{}]
+    if (history[-1].get("generation"), history[-1].get("status")) != (played.asked, outputs.get("status")):
+        yield f"the last run in the history is {history[-1]}"
+
+
+def _unexplained(played: Played) -> Iterator[str]:
+    for number, said in enumerate(played.ups, 1):
+        yield from (f"up {number} {words}" for words in _unexplained_in(said))
+    last = played.ups[-1].text if played.ups else ""
+    if not played.green and not played.told_unknown:
+        yield f"not green after {len(played.ups)} ups: {last.strip()[-600:]}"
+    if played.told_unknown and not RESOURCES[played.case.action].stamped:
+        yield "an unknown outcome was left to the user, though the cloud can tell"
+    if played.fired_on_full_disk:
+        yield f"{played.fired_on_full_disk} requests were fired though the journal could not be written"
+    if played.disk_full and played.case.trouble.name.endswith("before the intent"):
+        yield from _unexplained_on_full_disk(played)
+    if played.idle_code:
+        yield f"an up without a change ended with {played.idle_code}"
+    if played.left_open:
+        yield f"records are left in the journal: {played.left_open}"
+    if played.orphans:
+        yield f"{played.orphans} plugin processes outlive their engine"
+
+
+def _unexplained_in(said: Said) -> Iterator[str]:
+    if said.code is None:
+        yield f"hangs: {said.text.strip()[-300:]}"
+    if not said.killed and (found := _DEFECT.search(said.text)):
+        yield f"shows {found.group()!r}: {said.text[found.start() :][:600]}"
+    if said.code and not said.killed and not said.faults and not _EXPLAINED.search(said.text):
+        yield f"fails without a reason: {said.text.strip()[-400:]}"
+
+
+def _unexplained_on_full_disk(played: Played) -> Iterator[str]:
+    if played.case.operation == "resume":
+        return
+    first = played.ups[0]
+    if first.code == 0 or "nothing was fired" not in first.text or "the journal at" not in first.text:
+        yield f"the up on a full disk ended with {first.code} and said: {first.text.strip()[-400:]}"

@@ -1,0 +1,592 @@
+"""One run: bring about the state, let the trouble happen, and repeat `up` until it is green."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from chaosmatrix.cases import FIRE_FAULTS, LOOK_FAULTS, THROTTLING, VICTIMS, Case, fault
+from chaosmatrix.cloud import QUICK, RESOURCES, Cloud, Targets
+from chaosmatrix.drivers import Driver, Up, driver
+from chaosmatrix.havoc import Clock, Disk, fill_for
+from chaosmatrix.journal import Entry, entries, litter
+
+__all__ = ["Kill", "Played", "Said", "play"]
+
+LONGEST_UP = 150.0
+"""Seconds after which an `up` hangs: the grace of an unknown outcome is 30, a storm of refusals some 20."""
+
+LONGEST_HOLD = 15.0
+"""Seconds for which targets are kept from being well at the longest."""
+
+MOST_UPS = 8
+ORPHAN_PATIENCE = 20.0
+"""Seconds that a plugin may outlive its engine."""
+
+JUMPS = (-3 * 86_400.0, -3600.0, -600.0, 600.0, 3600.0, 20 * 3600.0)
+"""Seconds by which the clock jumps. A jump of more than a day ahead would make a record too old, as documented."""
+
+TOLERATED = 900.0
+"""Seconds by which a clock may be wrong before the clouds refuse its signatures."""
+
+REFUSED = {"error_code": "Chaos.0400", "error_msg": "Not now.", "Code": "Chaos.0400", "Message": "Not now."}
+"""The body of a refusal in the words of both clouds."""
+
+LOSSLESS = frozenset({"answered", "before the save", "waiting"})
+"""Instants at which the answer is in the journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """A kill that hit: what was planned, and what the log and the journal showed when it hit."""
+
+    victim: str
+    planned: str
+    phase: str
+    entries: tuple[Entry, ...]
+    posts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An `up` that has ended: its exit code (``None``: it hung), its words, and whether it was disturbed."""
+
+    code: int | None
+    text: str
+    killed: bool
+    faults: int
+    seconds: float
+
+
+@dataclass(slots=True)
+class Played:
+    """What happened in a run, for the judge and for the report."""
+
+    case: Case
+    asked: int
+    wait: bool
+    story: list[str] = field(default_factory=list)
+    kills: list[Kill] = field(default_factory=list)
+    missed: int = 0
+    faults: int = 0
+    ups: list[Said] = field(default_factory=list)
+    green: bool = False
+    told_unknown: bool = False
+    reached: str = ""
+    """Where a run that never came to its trouble got stuck."""
+    outputs: Mapping[str, Any] | None = None
+    triggers: Mapping[str, Any] = field(default_factory=dict)
+    targets: tuple[str, ...] = ()
+    effects: Mapping[str, int] = field(default_factory=dict)
+    fires: list[Any] = field(default_factory=list)
+    refused: str = ""
+    new_ids: Mapping[str, str] = field(default_factory=dict)
+    clock_jumped: float = 0.0
+    disk_full: str = ""
+    fired_on_full_disk: int = 0
+    began: float = 0.0
+    idle_posts: int | None = None
+    """Requests that fired in an `up` after the green one; ``None`` where none was tried."""
+    idle_code: int = 0
+    left_open: list[str] = field(default_factory=list)
+    litter: list[str] = field(default_factory=list)
+    orphans: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class _Strike:
+    """A kill that is due when ``condition`` holds, ``after`` seconds later."""
+
+    victim: str
+    instant: str
+    condition: Callable[[Up], bool]
+    after: float = 0.0
+
+
+def play(case: Case, folder: Path, template: Any) -> Played:
+    """Play a case in a folder that is thrown away."""
+    begun = time.monotonic()
+    stage = _Stage(case, folder, template)
+    try:
+        stage.act()
+    finally:
+        stage.close()
+    stage.played.seconds = time.monotonic() - begun
+    return stage.played
+
+
+class _Stage:
+    def __init__(self, case: Case, folder: Path, template: Any) -> None:
+        self.case = case
+        self.folder = folder
+        self.dice = dice = random.Random(case.seed)
+        trouble = case.trouble
+        wired = case.driver == "wire"
+        needs_hold = trouble.instant == "waiting" or trouble.name == "clock jump while waiting"
+        self.held = case.operation == "resume" or needs_hold or dice.random() < 0.3
+        wait = self.held or dice.random() < 0.85
+        lossless = (
+            trouble.instant in LOSSLESS or trouble.kind in ("look fault", "refusal") or case.operation == "resume"
+        )
+        stale = 1.0 if dice.random() < 0.2 else 0.0
+        if case.action == "simulation" and self.held:
+            # Its jobs are in no state of their own while they are rerun; only a slow status call makes for a wait.
+            stale = (9.0 if wired else 16.0) if case.operation == "resume" else (3.0 if wired else 6.0)
+        refuses = trouble.kind == "refusal" or (trouble.instant == "answered" and dice.random() < 0.15)
+        cloud_targets = Targets(
+            quick_first=int(case.operation == "update"),
+            held=self.held,
+            stale=stale,
+            new_id=case.action == "desktop" and lossless and not self.chance_of_another_kill and dice.random() < 0.5,
+        )
+        if refuses and case.operation != "update":
+            cloud_targets = replace(cloud_targets, refused=dice.choice(RESOURCES[case.action].targets))
+        self.looks_first = trouble.name == "full disk, before the intent" or trouble.instant == "before the intent"
+        self.looks_first = self.looks_first or dice.random() < 0.15
+        self.cloud = Cloud(case.action, cloud_targets)
+        self.driver: Driver = driver(case.driver, case.front, folder / "stack", self.cloud.emulator.url, template)
+        self.journal = self.driver.home / "cloudretry" / "journal"
+        self.clock = Clock(folder / "clock") if trouble.kind == "clock jump" else None
+        self.disk: Disk | None = None
+        self.releasing = not self.held
+        self.played = Played(case, asked=2 if case.operation == "update" else 1, wait=wait)
+        self.played.refused = cloud_targets.refused
+        self.played.targets = self.cloud.kind.targets
+        self.began = time.monotonic()
+        self.played.began = time.time()
+        self.release_name = "1"
+        slow = trouble.kind == "fire fault" or trouble.instant in ("intent", "in flight", "random")
+        self.driver.config |= {"pollInterval": "250ms" if slow and not self.held else "100ms"}
+        if "too late" in trouble.name:
+            self.driver.config["readTimeout"] = "1s"
+        self.options: dict[str, Any] = {"maxAttempts": 8}
+        if self.looks_first:
+            self.options["fireWhen"] = "retryable"
+        if not wait:
+            self.options["wait"] = False
+
+    @property
+    def chance_of_another_kill(self) -> bool:
+        return self.case.trouble.kind in ("kill", "fire fault")
+
+    def close(self) -> None:
+        self.driver.close()
+        self.cloud.close()
+        if self.disk is not None:
+            self.disk.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    # --- the acts ---
+
+    def act(self) -> None:
+        self._say(f"{self.case}: {self.cloud.behave} {self.options} {self.driver.config}")
+        if not self._set_up():
+            return
+        self._trouble()
+        self._until_green()
+        self._look_back()
+
+    def _set_up(self) -> bool:
+        """Bring about what the operation starts from; whether it came about."""
+        if self.case.operation == "create":
+            self._declare()
+            return True
+        if self.case.operation == "update":
+            self._declare(first=True)
+            said = self._up()
+            self.played.ups.clear()
+            if said.code != 0:
+                self.played.reached = f"the first, untroubled up failed:\n{said.text}"
+                return False
+            self.cloud.mark()
+            if not self.cloud.kind.stamped:
+                self.cloud.fail_again()
+            self.release_name = "2"
+            self._declare()
+            return True
+        cut_off = self.dice.random() < 0.4 and self.case.front == "plugin" and self.case.driver == "engine"
+        self._declare(timeout=60.0 if cut_off else 1.5)
+        said = self._up(hook=self._interrupter() if cut_off else None)
+        self.played.ups.clear()
+        saved = self.driver.saved()
+        if said.code == 0 or saved is None or saved.get("status") != "InProgress":
+            self.played.reached = (
+                f"the run was not cut off while waiting, but is {saved and saved.get('status')}:\n{said.text}"
+            )
+            return False
+        self._declare()
+        return True
+
+    def _interrupter(self) -> Callable[[Up], None]:
+        sent: list[int] = []
+
+        def interrupt(up: Up) -> None:
+            if not sent and self.cloud.fires() and self.cloud.looks() >= 2:
+                sent.append(1)
+                up.process.send_signal(signal.SIGINT)
+
+        return interrupt
+
+    def _trouble(self) -> None:
+        """The `up` that everything is about, and a second one that is hit too, now and then."""
+        trouble, dice = self.case.trouble, self.dice
+        if trouble.kind == "kill":
+            self._up(strike=self._strike(trouble.victim, trouble.instant))
+            self._aftermath()
+            if self.chance_of_another_kill and not self.cloud.behave.new_id and dice.random() < 0.3:
+                self._up(strike=self._second_strike())
+                self._aftermath()
+        elif trouble.kind in ("fire fault", "look fault"):
+            self._add_faults()
+            strike = self._second_strike() if trouble.kind == "fire fault" and dice.random() < 0.2 else None
+            self._up(strike=strike, hook=self._releaser())
+            if strike:
+                self._aftermath()
+        elif trouble.kind == "clock jump":
+            self._clock_jump()
+        elif trouble.kind == "full disk":
+            self._full_disk()
+        elif trouble.kind == "two runs":
+            self._two_runs()
+        else:
+            self.releasing = True
+            if not self.cloud.behave.refused:
+                self.cloud.emulator.add_fault(self.cloud.kind.fires, status=400, body=REFUSED)
+            self._up()
+        self.releasing = True
+
+    def _aftermath(self) -> None:
+        """What else happens between a kill and the next `up`."""
+        self.releasing = True
+        self.driver.hold = None
+        up, dice = self.driver.ups[-1], self.dice
+        turn = dice.random()
+        if turn < 0.3:
+            # As when a runner is cleaned up: what the dead engine has left is told to end.
+            time.sleep(dice.uniform(0.0, 0.5))
+            number = signal.SIGTERM if turn < 0.15 else signal.SIGINT
+            self._say(f"{number.name} to what is left: {len(up.session.members())}")
+            up.session.send(number)
+        if dice.random() < 0.5:
+            time.sleep(dice.uniform(0.0, 2.0))
+
+    def _until_green(self) -> None:
+        played = self.played
+        for turn in range(MOST_UPS):
+            said = played.ups[-1] if turn == 0 and played.ups[-1].code == 0 else self._up()
+            if said.code == 0:
+                played.green = True
+                return
+            if said.code is None:
+                return
+            if self.cloud.kind.stamped and "onUnknown" in said.text:
+                effects = self.cloud.effects()
+                if all(effects[target] for target in played.targets):
+                    continue
+                played.told_unknown = True
+                if self.dice.random() < 0.5:
+                    return
+                self._say("onUnknown: fire")
+                self.options["onUnknown"] = "fire"
+                self._declare()
+
+    def _look_back(self) -> None:
+        played = self.played
+        played.outputs = self.driver.saved()
+        played.effects = dict(self.cloud.effects())
+        played.fires = self.cloud.fires()
+        played.new_ids = {target: self.cloud.new_id(target) for target in played.targets}
+        if played.green and (self.case.driver == "wire" or self.dice.random() < 0.5):
+            posts = len(played.fires)
+            said = self._up()
+            played.ups.pop()
+            played.idle_posts = len(self.cloud.fires()) - posts
+            played.idle_code = said.code if said.code is not None else -1
+            self._wait_for_orphans()
+            played.left_open = [entry.fire_id for entry in entries(self.journal)]
+            played.litter = litter(self.journal)
+        else:
+            self._wait_for_orphans()
+
+    def _wait_for_orphans(self) -> None:
+        """A plugin ends by itself when its engine is gone. The engine's dynamic provider does not watch for that."""
+        if self.case.front == "dynamic":
+            return
+        deadline = time.monotonic() + ORPHAN_PATIENCE
+        while time.monotonic() < deadline:
+            self.played.orphans = sum(len(up.session.providers()) for up in self.driver.ups)
+            if not self.played.orphans:
+                return
+            time.sleep(0.2)
+
+    # --- troubles ---
+
+    def _strike(self, victim: str, instant: str) -> _Strike:
+        """A kill at an instant that the log and the journal show."""
+        cloud, dice = self.cloud, self.dice
+        fires, looks = cloud.kind.fires, cloud.kind.looks
+        if instant == "before the intent":
+            number = cloud.emulator.add_fault(looks, delay=2.0).number
+            return _Strike(victim, instant, lambda _: cloud.hits()[number] > 0, dice.uniform(0.0, 0.2))
+        if instant == "intent":
+            known = {entry.fire_id for entry in entries(self.journal)}
+            return _Strike(
+                victim, instant, lambda _: any(entry.fire_id not in known for entry in entries(self.journal))
+            )
+        if instant == "in flight":
+            lost = {"drop": "before"} if dice.random() < 0.4 else {}
+            number = cloud.emulator.add_fault(fires, delay=dice.uniform(0.8, 2.0), **lost).number
+            return _Strike(victim, instant, lambda _: cloud.hits()[number] > 0, dice.uniform(0.0, 0.3))
+        if instant == "effect":
+            cloud.emulator.add_fault(fires, delay=dice.uniform(1.0, 2.5), after=True)
+            return _Strike(victim, instant, lambda _: bool(cloud.fires()), dice.uniform(0.0, 0.3))
+        if instant == "answered":
+            return _Strike(victim, instant, lambda _: self._answered(), dice.choice((0.0, 0.0, 0.01, 0.05)))
+        if instant == "before the save":
+            return self._before_the_save(victim)
+        if instant == "waiting":
+            count = dice.randint(2, 5)
+            start = cloud.looks() if self.case.operation == "resume" else 0
+            return _Strike(
+                victim,
+                instant,
+                lambda _: bool(cloud.fires()) and cloud.looks() >= start + count,
+                dice.uniform(0.0, 0.1),
+            )
+        seconds = dice.uniform(0.3, 1.8) if self.case.driver == "wire" else dice.uniform(0.5, 3.5)
+        return _Strike(victim, instant, lambda up: time.monotonic() >= up.begun + seconds)
+
+    def _before_the_save(self, victim: str) -> _Strike:
+        if self.case.driver == "wire":
+            self.driver.hold = hold = self.folder / "reply-is-there"
+            self.releasing = True
+            return _Strike(victim, "before the save", lambda _: hold.exists())
+        # The real engine cannot be stopped there; it is met some milliseconds after the last look or the answer.
+        self.releasing = True
+        seen: list[float] = []
+
+        def last_look(_: Up) -> bool:
+            if self._answered() and not seen:
+                seen.append(time.monotonic())
+            quiet = 0.0 if not self.played.wait else QUICK
+            return bool(seen) and time.monotonic() >= seen[0] + quiet
+
+        return _Strike(victim, "before the save", last_look, self.dice.uniform(0.0, 0.15))
+
+    def _second_strike(self) -> _Strike:
+        """A kill of a run that takes up another one, or that is in some other trouble."""
+        victim, instant = self.dice.choice(VICTIMS), self.dice.choice(("random", "random", "looking"))
+        if instant == "random":
+            return self._strike(victim, instant)
+        start, count = self.cloud.looks(), self.dice.randint(1, 4)
+        return _Strike(victim, instant, lambda _: self.cloud.looks() >= start + count, self.dice.uniform(0.0, 0.2))
+
+    def _answered(self) -> bool:
+        return any(entry.answered for entry in entries(self.journal))
+
+    def _add_faults(self) -> None:
+        trouble, dice, kind = self.case.trouble, self.dice, self.cloud.kind
+        name = trouble.name.partition(": ")[2]
+        if trouble.kind == "fire fault":
+            operation, made = kind.fires, fault(FIRE_FAULTS[name], self.case.action, dice)
+            # Each one that is no throttling costs the grace of an unknown outcome.
+            times = dice.randint(1, 4) if name in THROTTLING else dice.choice((1, 1, 1, 2))
+        else:
+            operation, made = kind.looks, fault(LOOK_FAULTS[name], self.case.action, dice)
+            times = dice.randint(1, 5)
+        skip = dice.choice((0, 0, 1)) if trouble.kind == "look fault" else 0
+        self.cloud.emulator.add_fault(operation, times=times, skip=skip, **made)
+        self._say(f"fault: {operation} x{times} after {skip}: {made}")
+
+    def _releaser(self) -> Callable[[Up], None]:
+        """Let go of held targets soon after the faults have hit."""
+        seen: list[float] = []
+
+        def release(_: Up) -> None:
+            if not seen and self.cloud.fires() and sum(self.cloud.hits().values()):
+                seen.append(time.monotonic())
+            if seen and time.monotonic() > seen[0] + 1.0:
+                self.releasing = True
+
+        return release
+
+    def _clock_jump(self) -> None:
+        clock, dice = self.clock, self.dice
+        assert clock is not None
+        self.played.clock_jumped = seconds = dice.choice(JUMPS)
+        if not self.case.trouble.name.endswith("between the runs"):
+            self._jump_while_waiting(clock, seconds)
+        else:
+            instant = "waiting" if self.case.operation == "resume" else dice.choice(("effect", "waiting", "answered"))
+            if instant == "waiting" and not self.held:
+                instant = "effect"
+            self._up(strike=self._strike(dice.choice(VICTIMS), instant))
+            clock.jump(seconds)
+            self._say(f"the clock jumps by {seconds:.0f} s")
+            self._aftermath()
+        if abs(seconds) > TOLERATED:
+            # With such a clock there is no green; somebody sets it right.
+            if self.dice.random() < 0.7:
+                self._up()
+            clock.jump(0.0)
+            self._say("the clock is set right")
+
+    def _jump_while_waiting(self, clock: Clock, seconds: float) -> None:
+        start = self.cloud.looks()
+        jumped: list[float] = []
+
+        def jump(_: Up) -> None:
+            if not jumped and self.cloud.fires() and self.cloud.looks() >= start + 2:
+                jumped.append(time.monotonic())
+                clock.jump(seconds)
+                self._say(f"the clock jumps by {seconds:.0f} s")
+            if jumped and time.monotonic() > jumped[0] + 0.5:
+                self.releasing = True
+
+        self._up(hook=jump)
+        self.played.missed += not jumped
+
+    def _full_disk(self) -> None:
+        cloud, dice, played = self.cloud, self.dice, self.played
+        before = len(cloud.fires())
+        if self.case.trouble.name.endswith("before the answer"):
+            number = cloud.emulator.add_fault(cloud.kind.fires, delay=1.0).number
+            strike = None
+            if dice.random() < 0.5:
+                strike = _Strike(dice.choice(VICTIMS), "effect", lambda _: bool(cloud.fires()), dice.uniform(0.05, 0.3))
+            played.disk_full = "RLIMIT_FSIZE"
+            self._up(strike=strike, hook=self._filler(lambda: cloud.hits()[number] > 0))
+            if strike:
+                self._aftermath()
+            return
+        if self.case.operation != "resume" and dice.random() < 0.6 and Disk.is_possible(self.folder / "disk"):
+            self.disk = Disk(self.folder / "disk")
+            self.journal = self.disk.folder / "journal"
+            self.driver.config["journalDir"] = str(self.journal)
+            played.disk_full = "tmpfs"
+            self._up()
+            played.fired_on_full_disk = len(cloud.fires()) - before
+            self.disk.free()
+            return
+        number = cloud.emulator.add_fault(cloud.kind.looks, delay=1.5).number
+        played.disk_full = "RLIMIT_FSIZE"
+        self._up(hook=self._filler(lambda: cloud.hits()[number] > 0))
+        played.fired_on_full_disk = len(cloud.fires()) - before
+
+    def _filler(self, when: Callable[[], bool]) -> Callable[[Up], None]:
+        filled: list[float] = []
+
+        def fill(up: Up) -> None:
+            if not filled and when():
+                fill_for(up.session.providers())
+                filled.append(time.monotonic())
+                self._say("the disk is full")
+            if filled and time.monotonic() > filled[0] + 2.5:
+                self.releasing = True
+
+        return fill
+
+    def _two_runs(self) -> None:
+        dice = self.dice
+        self._up(strike=self._strike(dice.choice(VICTIMS), dice.choice(("in flight", "effect", "answered"))))
+        self.releasing = True
+        one = self.driver.up(self._environment)
+        time.sleep(dice.uniform(0.0, 0.3) if self.case.driver == "wire" else dice.uniform(0.8, 1.5))
+        other = self.driver.up(self._environment)
+        self._say("two at once")
+        while one.is_running or other.is_running:
+            self.cloud.release()
+            time.sleep(0.1)
+            if time.monotonic() > one.begun + LONGEST_UP:
+                break
+        for up in (one, other):
+            self.played.ups.append(Said(up.wait(0.1), up.text, killed=False, faults=0, seconds=0.0))
+            self._say(f"up: {self.played.ups[-1].code}\n{up.text}")
+
+    # --- one `up` ---
+
+    def _declare(self, *, first: bool = False, timeout: float = 120.0) -> None:
+        kind = self.cloud.kind
+        triggers = {"release": self.release_name, "site": "a"}
+        self.played.triggers = triggers
+        options = {name: value for name, value in self.options.items() if not (first and name in ("fireWhen", "wait"))}
+        self.driver.declare(kind.token, {**kind.inputs, "triggers": triggers, **options}, timeout)
+
+    @property
+    def _environment(self) -> Mapping[str, str]:
+        return self.clock.environment if self.clock else {}
+
+    def _up(self, *, strike: _Strike | None = None, hook: Callable[[Up], None] | None = None) -> Said:
+        """Run an `up` to its end, whatever that is."""
+        hits = sum(self.cloud.hits().values())
+        up = self.driver.up(self._environment)
+        due, killed, released = strike, False, 0.0
+        while up.is_running:
+            now = time.monotonic()
+            if due is not None and due.condition(up):
+                time.sleep(due.after)
+                killed = up.is_running
+                if killed:
+                    self._kill(up, due)
+                due = None
+                self.releasing = True
+            if hook is not None:
+                hook(up)
+            if now > up.begun + LONGEST_HOLD:
+                self.releasing = True
+            if self.releasing and self.held and now > released + 0.2:
+                self.cloud.release()
+                released = now
+            if now > up.begun + LONGEST_UP:
+                break
+            tight = due is not None and due.instant in ("intent", "answered", "before the save")
+            time.sleep(0.001 if tight else 0.01 if due or hook else 0.05)
+        code = up.wait(0.1)
+        if code is None:
+            self._say(f"it hangs, and is ended; providers: {up.session.providers()}")
+            up.session.end()
+        self.played.missed += strike is not None and not killed
+        faults = sum(self.cloud.hits().values()) - hits
+        self.played.faults += faults
+        said = Said(code, up.text, killed, faults, time.monotonic() - up.begun)
+        self.played.ups.append(said)
+        self._say(
+            f"up: {code} after {said.seconds:.1f} s, {faults} faults, effects {dict(self.cloud.effects())}\n{up.text}"
+        )
+        return said
+
+    def _kill(self, up: Up, strike: _Strike) -> None:
+        up.session.kill(strike.victim)
+        # What is open stays so: nobody else is there yet who could close it, but for a plugin that outlives its engine.
+        found = tuple(entries(self.journal))
+        posts, phase = self._phase(found)
+        self._say(f"kill -9 of {strike.victim}, {strike.instant}; in fact {phase}; open: {found}")
+        self.played.kills.append(Kill(strike.victim, strike.instant, phase, found, posts))
+
+    def _phase(self, found: tuple[Entry, ...]) -> tuple[int, str]:
+        """How far the fire of this generation had come: the requests that had arrived, and in words."""
+        fires = self.cloud.fires()
+        if self.case.operation == "resume":
+            return len(fires), "while a resumed run waits"
+        flying = self.cloud.fire_hits() - sum(fire.fault for fire in fires)
+        posts = len(fires) + flying
+        if flying > 0:
+            return posts, "during the request"
+        if not fires:
+            return posts, "after the intent, before the request" if found else "before the intent"
+        if any(entry.answered for entry in found):
+            return posts, "after the answer, before the save"
+        if found:
+            effective = any(fire.effects for fire in fires)
+            return posts, "after the effect, before the answer" if effective else "after a request without effect"
+        return posts, "after the save"
+
+    def _say(self, line: str) -> None:
+        self.played.story.append(f"[{time.monotonic() - self.began:6.2f}] {line}")
