@@ -34,9 +34,6 @@ pytestmark = [
 
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.path))
 
-PROMISED = frozenset({("plugin", "install")})
-"""Commands that pages may name before they are there."""
-
 DIAGRAMS = ("flowchart", "stateDiagram-v2", "sequenceDiagram", "timeline", "gantt")
 RESOURCE_OPTIONS = frozenset(
     {"provider", "customTimeouts", "aliases", "dependsOn", "ignoreChanges", "parent", "protect"}
@@ -249,8 +246,6 @@ def _parse_cli(arguments: list[str]) -> None:
     context = click.Context(command, info_name="cloudretry")
     while isinstance(command, click.Group) and arguments:
         found = command.get_command(context, arguments[0])
-        if found is None and tuple(arguments) in PROMISED:
-            pytest.xfail("the README promises it")
         assert found is not None, f"cloudretry has no command {arguments[0]}"
         command, arguments = found, arguments[1:]
     command.make_context(command.name, list(arguments))
