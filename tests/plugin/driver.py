@@ -218,6 +218,12 @@ def outputs(response: Any) -> dict[str, Any]:
     return from_struct(response.properties)
 
 
+def failures(answer: provider_pb2.CheckResponse) -> dict[str, str]:
+    """What is wrong with each path: below the top, the path stands in the words."""
+    found = [(failure.property, failure.reason) for failure in answer.failures]
+    return dict((name, reason) if name else (*reason.split(": ", 1),) for name, reason in found)
+
+
 def refused(call: Any, *arguments: Any, **options: Any) -> tuple[grpc.StatusCode, str]:
     """The code and the words of a call that has to fail."""
     with pytest.raises(grpc.RpcError) as caught:
@@ -263,6 +269,7 @@ __all__ = [
     "EngineLog",
     "InitFailed",
     "Plugin",
+    "failures",
     "init_failed",
     "jobs",
     "outputs",

@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
-from driver import DRS, EHPC, FIVE, PATIENCE, POOL, VISUALIZATION, Plugin, jobs, outputs, refused, urn
+from driver import DRS, EHPC, FIVE, PATIENCE, POOL, VISUALIZATION, Plugin, failures, jobs, outputs, refused, urn
 from google.protobuf import struct_pb2
 from pulumi.runtime.proto import provider_pb2
 
@@ -347,7 +347,9 @@ def test_a_special_value_has_no_place_among_the_targets(plugin: Plugin) -> None:
 
 def test_every_wrong_input_is_named_by_its_path_at_once(plugin: Plugin) -> None:
     news = {"jobs": [{"jobId": "jb1"}, {"jobId": 7}, "jb3", {"job": "x"}], "wait": "yes", "maxAttempts": 0, "wiat": 1}
-    found = {failure.property: failure.reason for failure in plugin.check(news).failures}
+    answer = plugin.check(news)
+    found = failures(answer)
+    assert {failure.property for failure in answer.failures} == {"wait", "maxAttempts", "wiat", ""}
     assert found.keys() == {"jobs[1].jobId", "jobs[2]", "jobs[3].jobId", "jobs[3].job", "wait", "maxAttempts", "wiat"}
     assert "did you mean wait?" in found["wiat"]
 

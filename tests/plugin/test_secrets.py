@@ -6,7 +6,20 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from driver import DRS, EHPC, POOL, VISUALIZATION, WORKSPACE, EngineLog, Plugin, init_failed, jobs, outputs, refused
+from driver import (
+    DRS,
+    EHPC,
+    POOL,
+    VISUALIZATION,
+    WORKSPACE,
+    EngineLog,
+    Plugin,
+    failures,
+    init_failed,
+    jobs,
+    outputs,
+    refused,
+)
 from google.protobuf import struct_pb2
 from test_resources import EVERYWHERE, MANY, at, fired, put
 
@@ -127,7 +140,7 @@ def test_check_names_the_place_of_a_wrong_secret_and_not_its_value(plugin: Plugi
         "cooldown": Secret("never"),
         "language": Secret("tlh"),
     }
-    found = {failure.property: failure.reason for failure in plugin.check(news).failures}
+    found = failures(plugin.check(news))
     assert found.keys() == {"jobs[0].jobId", "jobs[1].jobId", "jobs[3].jobId", "maxAttempts", "cooldown", "language"}
     words = " ".join(found.values())
     assert not [value for value in ("not/a/job", "7,", "twice'", "-77", "never", "tlh") if value in words]
