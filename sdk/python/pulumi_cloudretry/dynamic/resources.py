@@ -110,9 +110,9 @@ class _Retry(pulumi.dynamic.Resource):
         _warn_of_emulator()
         props = {_camel(key): value for key, value in inputs.items()}
         props |= dict.fromkeys((*_OUTPUTS, *self._extra_outputs()))
-        props[JOURNAL_KEY] = "/".join(
-            (pulumi.get_organization(), pulumi.get_project(), pulumi.get_stack(), self._token, name)
-        )
+        # Under mocks an organization need not be set.
+        stack = (pulumi.get_organization() or "", pulumi.get_project(), pulumi.get_stack())
+        props[JOURNAL_KEY] = "/".join((*stack, self._token, name))
         props[TIMEOUTS] = _timeouts(opts)
         super().__init__(ActionProvider(self._token), name, props, opts)
         if not pulumi.runtime.is_dry_run():
