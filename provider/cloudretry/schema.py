@@ -18,19 +18,29 @@ from pydantic.fields import FieldInfo
 
 from cloudretry import durations
 from cloudretry.actions import ACTIONS, Action
-from cloudretry.config import ProviderConfig
+from cloudretry.actions.base import FireWhen, OnUnknown, SuccessPolicy
+from cloudretry.actions.drs_job import Language
+from cloudretry.actions.modelarts_pool_scope import Scope
+from cloudretry.config import ENVIRONMENT, KEY_PAIRS, ProviderConfig
 from cloudretry.model import Status
+from cloudretry.run import Reason
 from cloudretry.version import __version__
 
-__all__ = ["schema", "schema_text"]
+__all__ = ["schema", "schema_text", "type_name"]
 
 REPOSITORY = "https://github.com/pulumi-cloudretry/pulumi-cloudretry"
+
+
+def _listed(words: Iterable[str]) -> str:
+    *first, last = (f"`{word}`" for word in words)
+    return f"{', '.join(first)} or {last}" if first else last
+
 
 _ANY = {"$ref": "pulumi.json#/Any"}
 _STRING = {"type": "string"}
 _INTEGER = {"type": "integer"}
 
-_STATUS_WORDS = {
+_VALUES: Mapping[StrEnum, str] = {
     Status.ACCEPTED: "The cloud accepted the retry, and nothing was waited for.",
     Status.IN_PROGRESS: "The retry has not taken hold yet; the next `up` goes on waiting.",
     Status.SUCCEEDED: "The retry has taken hold.",
@@ -38,7 +48,19 @@ _STATUS_WORDS = {
     Status.PARTIALLY_FAILED: "Some targets failed, others did not.",
     Status.SKIPPED: "Nothing was fired, for the reason given.",
     Status.UNKNOWN: "A fire got no answer, and the cloud's state does not tell what became of it.",
+    FireWhen.ALWAYS: "Fire without looking first.",
+    FireWhen.RETRYABLE: "Look first, fire only what can be retried, and record the others as skipped.",
+    SuccessPolicy.ALL: "Every target must succeed.",
+    SuccessPolicy.ANY: "One target that succeeds is enough.",
+    OnUnknown.FAIL: "Fail, and fire nothing that may have been fired already.",
+    OnUnknown.FIRE: "Fire it again: to be fired twice does no harm.",
+    Language.EN_US: "English.",
+    Language.ZH_CN: "Chinese.",
+    Scope.TRAIN: "Training jobs.",
+    Scope.INFER: "Inference services.",
+    Scope.NOTEBOOK: "Notebooks.",
 }
+"""What each value of an enumeration means."""
 
 _RESULT = {
     "target": (_STRING, "The target, by its id."),
@@ -58,7 +80,7 @@ _RESULT = {
 
 _RUN = {
     "at": (_STRING, "When the run began (RFC 3339, UTC)."),
-    "reason": (_STRING, "Why: `create`, `triggers`, `targets added`, `failed targets`, `resume` or `import adopted`."),
+    "reason": (_STRING, f"Why: {_listed(Reason)}."),
     "generation": (_INTEGER, "The generation that it belongs to."),
     "triggers": ({"type": "array", "items": _STRING}, "The names of the triggers that changed; never their values."),
     "fired": (_INTEGER, "How many targets were fired."),
@@ -96,18 +118,18 @@ _OUTPUT_WORDS = {"retryJobId": "The id of the task that the retry started; it ma
 class _Types(dict[str, Any]):
     """The types of the schema, collected while the properties are written."""
 
-    def of(self, annotation: Any, module: str) -> dict[str, Any]:
-        """The type of a field; models and enumerations are added on the way."""
+    def of(self, annotation: Any, module: str, path: str = "") -> dict[str, Any]:
+        """The type of a field; models and enumerations are added on the way. ``path`` is that of a setting."""
         origin, arguments = get_origin(annotation), get_args(annotation)
         if origin is Annotated:
-            return self.of(_written_as(arguments[0], arguments[1:]), module)
+            return self.of(_written_as(arguments[0], arguments[1:]), module, path)
         if origin in (Union, UnionType):
             (inner,) = (argument for argument in arguments if argument is not type(None))
-            return self.of(inner, module)
+            return self.of(inner, module, path)
         if origin is list:
-            return {"type": "array", "items": self.of(arguments[0], module)}
+            return {"type": "array", "items": self.of(arguments[0], module, path)}
         if origin is dict or origin is Mapping:
-            return {"type": "object", "additionalProperties": self.of(arguments[1], module)}
+            return {"type": "object", "additionalProperties": self.of(arguments[1], module, path)}
         if annotation is SecretStr:
             return {"type": "string", "secret": True}
         simple = {str: "string", bool: "boolean", int: "integer", float: "number"}.get(annotation)
@@ -115,27 +137,23 @@ class _Types(dict[str, Any]):
             return {"type": simple}
         if annotation is Any:
             return dict(_ANY)
-        return {"$ref": f"#/types/{self._named(annotation, module)}"}
+        return {"$ref": f"#/types/{self._named(annotation, module, path)}"}
 
-    def _named(self, kind: type[Any], module: str) -> str:
+    def _named(self, kind: type[Any], module: str, path: str) -> str:
         module = "index" if kind.__module__.endswith(("actions.base", "config", "model")) else module
-        token = f"cloudretry:{module}:{kind.__name__}"
+        token = f"cloudretry:{module}:{type_name(kind, module, path)}"
         if token not in self:
             self[token] = {}
-            self[token] = self._enumeration(kind) if issubclass(kind, StrEnum) else self._object(kind, module)
+            self[token] = self._enumeration(kind) if issubclass(kind, StrEnum) else self._object(kind, module, path)
         return token
 
     @staticmethod
     def _enumeration(kind: type[StrEnum]) -> dict[str, Any]:
-        words = _STATUS_WORDS if kind is Status else {}
-        values = [
-            {"name": _pascal(item.name), "value": item.value} | ({"description": words[item]} if item in words else {})  # type: ignore[index]
-            for item in kind
-        ]
+        values = [{"name": _pascal(item.name), "value": item.value, "description": _VALUES[item]} for item in kind]
         return {"type": "string", "description": _first_paragraph(kind), "enum": values}
 
-    def _object(self, kind: type[BaseModel], module: str) -> dict[str, Any]:
-        properties, required = self.properties(kind, module)
+    def _object(self, kind: type[BaseModel], module: str, path: str) -> dict[str, Any]:
+        properties, required = self.properties(kind, module, path)
         return {
             "type": "object",
             "description": _first_paragraph(kind),
@@ -143,21 +161,45 @@ class _Types(dict[str, Any]):
             "required": required,
         }
 
-    def properties(self, kind: type[BaseModel], module: str) -> tuple[dict[str, Any], list[str]]:
-        """The properties of a model, and those that are required."""
-        fields = {field.alias or name: field for name, field in kind.model_fields.items()}
-        properties = {name: self._property(field, module) for name, field in fields.items()}
+    def properties(self, kind: type[BaseModel], module: str, path: str = "") -> tuple[dict[str, Any], list[str]]:
+        """The properties of a model, and those that are required; its own before those that it inherits."""
+        own = kind.__annotations__
+        in_order = sorted(kind.model_fields.items(), key=lambda item: item[0] not in own)
+        fields = {field.alias or name: field for name, field in in_order}
+        properties = {
+            name: self._property(field, module, f"{path}.{name}".lstrip(".")) for name, field in fields.items()
+        }
         return properties, sorted(name for name, field in fields.items() if field.is_required())
 
-    def _property(self, field: FieldInfo, module: str) -> dict[str, Any]:
+    def _property(self, field: FieldInfo, module: str, path: str) -> dict[str, Any]:
         written = _written_as(field.annotation, field.metadata)
-        described = {**self.of(written, module), "description": field.description}
+        described = {**self.of(written, module, path), "description": field.description}
         default = field.get_default()
         if written is str and isinstance(default, float):
             default = durations.show(default)
         if isinstance(default, bool | int | float | str) and not field.is_required():
             described["description"] += f" Default: `{json.dumps(default)}`."
+        if variables := _VARIABLES.get(path):
+            described["description"] += f" From the environment: {_listed(variables)}."
         return described
+
+
+def type_name(kind: type[Any], module: str, path: str = "") -> str:
+    """What the SDKs call a type: without the name of the module that it is in, with that of the section it is for."""
+    *sections, _ = path.split(".")
+    name = kind.__name__.removeprefix(_pascal(module))
+    return "".join(map(_pascal, sections)) + name
+
+
+def _variables() -> Mapping[str, tuple[str, ...]]:
+    found = dict(ENVIRONMENT)
+    for section, rows in KEY_PAIRS.items():
+        for key in rows[0]:
+            found[f"{section}.{key}"] = tuple(row[key] for row in rows)
+    return found
+
+
+_VARIABLES = _variables()
 
 
 def _written_as(annotation: Any, metadata: Iterable[Any]) -> Any:
@@ -198,7 +240,7 @@ def schema() -> dict[str, Any]:
         "config": {"variables": config},
         "provider": {
             "description": "Where and how the clouds are called. Every property may also come from the stack's "
-            "configuration (`cloudretry:*`) and, where its page names one, from the environment.",
+            "configuration (`cloudretry:*`); a secret stays out of the state if it comes from the environment.",
             "inputProperties": config,
         },
         "types": dict(sorted(types.items())),
@@ -241,7 +283,17 @@ def _resource(action: Action[Any], types: _Types) -> dict[str, Any]:
 
 
 def _description(action: Action[Any]) -> str:
-    parts = [_whole_docstring(type(action)), f"Waiting ends when {action.done_when}."]
+    # How the sources were reconciled is for those who work on the action, not for those who use it.
+    told = [
+        paragraph for paragraph in _paragraphs(type(action)) if not paragraph.startswith("Where the sources differ")
+    ]
+    parts = [
+        *told,
+        "Creating it fires once; so does every change of a value in `triggers`, and a target that is added fires "
+        "alone. After a failure the next `up` fires what failed, while attempts are left. A refresh, a changed setting "
+        "and a delete fire nothing.",
+        f"Waiting ends when {action.done_when}.",
+    ]
     if action.deprecation:
         parts.append(f"**Note**: {action.deprecation}")
     parts.append(f"API: {action.source}.")
@@ -264,10 +316,6 @@ def _paragraphs(kind: type[Any]) -> Iterator[str]:
 
 def _first_paragraph(kind: type[Any]) -> str:
     return next(_paragraphs(kind))
-
-
-def _whole_docstring(kind: type[Any]) -> str:
-    return "\n\n".join(_paragraphs(kind))
 
 
 def _pascal(name: str) -> str:

@@ -8,7 +8,7 @@ import * as enums from "./types/enums";
 import * as utilities from "./utilities";
 
 /**
- * Where and how the clouds are called. Every property may also come from the stack's configuration (`cloudretry:*`) and, where its page names one, from the environment.
+ * Where and how the clouds are called. Every property may also come from the stack's configuration (`cloudretry:*`); a secret stays out of the state if it comes from the environment.
  */
 export class Provider extends pulumi.ProviderResource {
     /** @internal */
@@ -77,7 +77,7 @@ export interface ProviderArgs {
      */
     connectTimeout?: pulumi.Input<string>;
     /**
-     * The URL of an emulator, which every endpoint and credential then points at; or `embedded`: the provider runs one by itself and keeps its state in a file. No cloud is called.
+     * The URL of an emulator, which every endpoint and credential then points at; or `embedded`: the provider runs one by itself and keeps its state in a file. No cloud is called. From the environment: `CLOUDRETRY_EMULATOR`.
      */
     emulator?: pulumi.Input<string>;
     /**

@@ -11,7 +11,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// Where and how the clouds are called. Every property may also come from the stack's configuration (`cloudretry:*`) and, where its page names one, from the environment.
+// Where and how the clouds are called. Every property may also come from the stack's configuration (`cloudretry:*`); a secret stays out of the state if it comes from the environment.
 type Provider struct {
 	pulumi.ProviderResourceState
 }
@@ -41,7 +41,7 @@ type providerArgs struct {
 	CaFile *string `pulumi:"caFile"`
 	// How long making a connection may take, such as `10s`. Default: `"10s"`.
 	ConnectTimeout *string `pulumi:"connectTimeout"`
-	// The URL of an emulator, which every endpoint and credential then points at; or `embedded`: the provider runs one by itself and keeps its state in a file. No cloud is called.
+	// The URL of an emulator, which every endpoint and credential then points at; or `embedded`: the provider runs one by itself and keeps its state in a file. No cloud is called. From the environment: `CLOUDRETRY_EMULATOR`.
 	Emulator *string `pulumi:"emulator"`
 	// Huawei Cloud.
 	Huaweicloud *HuaweicloudConfig `pulumi:"huaweicloud"`
@@ -71,7 +71,7 @@ type ProviderArgs struct {
 	CaFile pulumi.StringPtrInput
 	// How long making a connection may take, such as `10s`. Default: `"10s"`.
 	ConnectTimeout pulumi.StringPtrInput
-	// The URL of an emulator, which every endpoint and credential then points at; or `embedded`: the provider runs one by itself and keeps its state in a file. No cloud is called.
+	// The URL of an emulator, which every endpoint and credential then points at; or `embedded`: the provider runs one by itself and keeps its state in a file. No cloud is called. From the environment: `CLOUDRETRY_EMULATOR`.
 	Emulator pulumi.StringPtrInput
 	// Huawei Cloud.
 	Huaweicloud HuaweicloudConfigPtrInput

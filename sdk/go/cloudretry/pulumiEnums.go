@@ -14,7 +14,9 @@ import (
 type FireWhen string
 
 const (
-	FireWhenAlways    = FireWhen("always")
+	// Fire without looking first.
+	FireWhenAlways = FireWhen("always")
+	// Look first, fire only what can be retried, and record the others as skipped.
 	FireWhenRetryable = FireWhen("retryable")
 )
 
@@ -180,7 +182,9 @@ func (in *fireWhenPtr) ToFireWhenPtrOutputWithContext(ctx context.Context) FireW
 type OnUnknown string
 
 const (
+	// Fail, and fire nothing that may have been fired already.
 	OnUnknownFail = OnUnknown("fail")
+	// Fire it again: to be fired twice does no harm.
 	OnUnknownFire = OnUnknown("fire")
 )
 
@@ -449,7 +453,9 @@ func (o StatusPtrOutput) ToStringPtrOutputWithContext(ctx context.Context) pulum
 type SuccessPolicy string
 
 const (
+	// Every target must succeed.
 	SuccessPolicyAll = SuccessPolicy("all")
+	// One target that succeeds is enough.
 	SuccessPolicyAny = SuccessPolicy("any")
 )
 

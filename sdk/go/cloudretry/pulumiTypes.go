@@ -15,19 +15,19 @@ var _ = internal.GetEnvOrDefault
 
 // Alibaba Cloud. With no key, profile or role given, that cloud's standard credential chain is asked.
 type AlicloudConfig struct {
-	// The AccessKey ID. It needs `secretKey` beside it.
+	// The AccessKey ID. It needs `secretKey` beside it. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_ID` or `ALICLOUD_ACCESS_KEY`.
 	AccessKey *string `pulumi:"accessKey"`
-	// The RAM role of the ECS instance that this runs on.
+	// The RAM role of the ECS instance that this runs on. From the environment: `ALIBABA_CLOUD_ECS_METADATA` or `ALICLOUD_ECS_ROLE_NAME`.
 	EcsRoleName *string `pulumi:"ecsRoleName"`
 	// The URL of E-HPC. The default is `https://ehpc.{region}.aliyuncs.com`.
 	Endpoint *string `pulumi:"endpoint"`
-	// A profile of the Alibaba Cloud CLI or of `~/.alibabacloud/credentials.ini`.
+	// A profile of the Alibaba Cloud CLI or of `~/.alibabacloud/credentials.ini`. From the environment: `ALIBABA_CLOUD_PROFILE` or `ALICLOUD_PROFILE`.
 	Profile *string `pulumi:"profile"`
-	// The region, such as `cn-shanghai`.
+	// The region, such as `cn-shanghai`. From the environment: `ALIBABA_CLOUD_REGION_ID`, `ALIBABA_CLOUD_REGION` or `ALICLOUD_REGION`.
 	Region *string `pulumi:"region"`
-	// The AccessKey secret of `accessKey`.
+	// The AccessKey secret of `accessKey`. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_SECRET` or `ALICLOUD_SECRET_KEY`.
 	SecretKey *string `pulumi:"secretKey"`
-	// The STS token, if the access key is a temporary one.
+	// The STS token, if the access key is a temporary one. From the environment: `ALIBABA_CLOUD_SECURITY_TOKEN` or `ALICLOUD_SECURITY_TOKEN`.
 	SecurityToken *string `pulumi:"securityToken"`
 }
 
@@ -44,19 +44,19 @@ type AlicloudConfigInput interface {
 
 // Alibaba Cloud. With no key, profile or role given, that cloud's standard credential chain is asked.
 type AlicloudConfigArgs struct {
-	// The AccessKey ID. It needs `secretKey` beside it.
+	// The AccessKey ID. It needs `secretKey` beside it. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_ID` or `ALICLOUD_ACCESS_KEY`.
 	AccessKey pulumi.StringPtrInput `pulumi:"accessKey"`
-	// The RAM role of the ECS instance that this runs on.
+	// The RAM role of the ECS instance that this runs on. From the environment: `ALIBABA_CLOUD_ECS_METADATA` or `ALICLOUD_ECS_ROLE_NAME`.
 	EcsRoleName pulumi.StringPtrInput `pulumi:"ecsRoleName"`
 	// The URL of E-HPC. The default is `https://ehpc.{region}.aliyuncs.com`.
 	Endpoint pulumi.StringPtrInput `pulumi:"endpoint"`
-	// A profile of the Alibaba Cloud CLI or of `~/.alibabacloud/credentials.ini`.
+	// A profile of the Alibaba Cloud CLI or of `~/.alibabacloud/credentials.ini`. From the environment: `ALIBABA_CLOUD_PROFILE` or `ALICLOUD_PROFILE`.
 	Profile pulumi.StringPtrInput `pulumi:"profile"`
-	// The region, such as `cn-shanghai`.
+	// The region, such as `cn-shanghai`. From the environment: `ALIBABA_CLOUD_REGION_ID`, `ALIBABA_CLOUD_REGION` or `ALICLOUD_REGION`.
 	Region pulumi.StringPtrInput `pulumi:"region"`
-	// The AccessKey secret of `accessKey`.
+	// The AccessKey secret of `accessKey`. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_SECRET` or `ALICLOUD_SECRET_KEY`.
 	SecretKey pulumi.StringPtrInput `pulumi:"secretKey"`
-	// The STS token, if the access key is a temporary one.
+	// The STS token, if the access key is a temporary one. From the environment: `ALIBABA_CLOUD_SECURITY_TOKEN` or `ALICLOUD_SECURITY_TOKEN`.
 	SecurityToken pulumi.StringPtrInput `pulumi:"securityToken"`
 }
 
@@ -138,12 +138,12 @@ func (o AlicloudConfigOutput) ToAlicloudConfigPtrOutputWithContext(ctx context.C
 	}).(AlicloudConfigPtrOutput)
 }
 
-// The AccessKey ID. It needs `secretKey` beside it.
+// The AccessKey ID. It needs `secretKey` beside it. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_ID` or `ALICLOUD_ACCESS_KEY`.
 func (o AlicloudConfigOutput) AccessKey() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v AlicloudConfig) *string { return v.AccessKey }).(pulumi.StringPtrOutput)
 }
 
-// The RAM role of the ECS instance that this runs on.
+// The RAM role of the ECS instance that this runs on. From the environment: `ALIBABA_CLOUD_ECS_METADATA` or `ALICLOUD_ECS_ROLE_NAME`.
 func (o AlicloudConfigOutput) EcsRoleName() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v AlicloudConfig) *string { return v.EcsRoleName }).(pulumi.StringPtrOutput)
 }
@@ -153,22 +153,22 @@ func (o AlicloudConfigOutput) Endpoint() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v AlicloudConfig) *string { return v.Endpoint }).(pulumi.StringPtrOutput)
 }
 
-// A profile of the Alibaba Cloud CLI or of `~/.alibabacloud/credentials.ini`.
+// A profile of the Alibaba Cloud CLI or of `~/.alibabacloud/credentials.ini`. From the environment: `ALIBABA_CLOUD_PROFILE` or `ALICLOUD_PROFILE`.
 func (o AlicloudConfigOutput) Profile() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v AlicloudConfig) *string { return v.Profile }).(pulumi.StringPtrOutput)
 }
 
-// The region, such as `cn-shanghai`.
+// The region, such as `cn-shanghai`. From the environment: `ALIBABA_CLOUD_REGION_ID`, `ALIBABA_CLOUD_REGION` or `ALICLOUD_REGION`.
 func (o AlicloudConfigOutput) Region() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v AlicloudConfig) *string { return v.Region }).(pulumi.StringPtrOutput)
 }
 
-// The AccessKey secret of `accessKey`.
+// The AccessKey secret of `accessKey`. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_SECRET` or `ALICLOUD_SECRET_KEY`.
 func (o AlicloudConfigOutput) SecretKey() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v AlicloudConfig) *string { return v.SecretKey }).(pulumi.StringPtrOutput)
 }
 
-// The STS token, if the access key is a temporary one.
+// The STS token, if the access key is a temporary one. From the environment: `ALIBABA_CLOUD_SECURITY_TOKEN` or `ALICLOUD_SECURITY_TOKEN`.
 func (o AlicloudConfigOutput) SecurityToken() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v AlicloudConfig) *string { return v.SecurityToken }).(pulumi.StringPtrOutput)
 }
@@ -197,7 +197,7 @@ func (o AlicloudConfigPtrOutput) Elem() AlicloudConfigOutput {
 	}).(AlicloudConfigOutput)
 }
 
-// The AccessKey ID. It needs `secretKey` beside it.
+// The AccessKey ID. It needs `secretKey` beside it. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_ID` or `ALICLOUD_ACCESS_KEY`.
 func (o AlicloudConfigPtrOutput) AccessKey() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *AlicloudConfig) *string {
 		if v == nil {
@@ -207,7 +207,7 @@ func (o AlicloudConfigPtrOutput) AccessKey() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// The RAM role of the ECS instance that this runs on.
+// The RAM role of the ECS instance that this runs on. From the environment: `ALIBABA_CLOUD_ECS_METADATA` or `ALICLOUD_ECS_ROLE_NAME`.
 func (o AlicloudConfigPtrOutput) EcsRoleName() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *AlicloudConfig) *string {
 		if v == nil {
@@ -227,7 +227,7 @@ func (o AlicloudConfigPtrOutput) Endpoint() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// A profile of the Alibaba Cloud CLI or of `~/.alibabacloud/credentials.ini`.
+// A profile of the Alibaba Cloud CLI or of `~/.alibabacloud/credentials.ini`. From the environment: `ALIBABA_CLOUD_PROFILE` or `ALICLOUD_PROFILE`.
 func (o AlicloudConfigPtrOutput) Profile() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *AlicloudConfig) *string {
 		if v == nil {
@@ -237,7 +237,7 @@ func (o AlicloudConfigPtrOutput) Profile() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// The region, such as `cn-shanghai`.
+// The region, such as `cn-shanghai`. From the environment: `ALIBABA_CLOUD_REGION_ID`, `ALIBABA_CLOUD_REGION` or `ALICLOUD_REGION`.
 func (o AlicloudConfigPtrOutput) Region() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *AlicloudConfig) *string {
 		if v == nil {
@@ -247,7 +247,7 @@ func (o AlicloudConfigPtrOutput) Region() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// The AccessKey secret of `accessKey`.
+// The AccessKey secret of `accessKey`. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_SECRET` or `ALICLOUD_SECRET_KEY`.
 func (o AlicloudConfigPtrOutput) SecretKey() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *AlicloudConfig) *string {
 		if v == nil {
@@ -257,7 +257,7 @@ func (o AlicloudConfigPtrOutput) SecretKey() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// The STS token, if the access key is a temporary one.
+// The STS token, if the access key is a temporary one. From the environment: `ALIBABA_CLOUD_SECURITY_TOKEN` or `ALICLOUD_SECURITY_TOKEN`.
 func (o AlicloudConfigPtrOutput) SecurityToken() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *AlicloudConfig) *string {
 		if v == nil {
@@ -268,165 +268,165 @@ func (o AlicloudConfigPtrOutput) SecurityToken() pulumi.StringPtrOutput {
 }
 
 // An agency of another account, taken on with the credentials at hand.
-type AssumeRole struct {
-	// The name of the agency.
+type HuaweicloudAssumeRole struct {
+	// The name of the agency. From the environment: `HW_ASSUME_ROLE_AGENCY_NAME`.
 	AgencyName string `pulumi:"agencyName"`
-	// The id of that account; instead of `domainName`.
+	// The id of that account; instead of `domainName`. From the environment: `HW_ASSUME_ROLE_DOMAIN_ID`.
 	DomainId *string `pulumi:"domainId"`
-	// The name of the account (domain) that owns the agency.
+	// The name of the account (domain) that owns the agency. From the environment: `HW_ASSUME_ROLE_DOMAIN_NAME`.
 	DomainName *string `pulumi:"domainName"`
 	// How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `"12h"`.
 	Duration *string `pulumi:"duration"`
 }
 
-// AssumeRoleInput is an input type that accepts AssumeRoleArgs and AssumeRoleOutput values.
-// You can construct a concrete instance of `AssumeRoleInput` via:
+// HuaweicloudAssumeRoleInput is an input type that accepts HuaweicloudAssumeRoleArgs and HuaweicloudAssumeRoleOutput values.
+// You can construct a concrete instance of `HuaweicloudAssumeRoleInput` via:
 //
-//	AssumeRoleArgs{...}
-type AssumeRoleInput interface {
+//	HuaweicloudAssumeRoleArgs{...}
+type HuaweicloudAssumeRoleInput interface {
 	pulumi.Input
 
-	ToAssumeRoleOutput() AssumeRoleOutput
-	ToAssumeRoleOutputWithContext(context.Context) AssumeRoleOutput
+	ToHuaweicloudAssumeRoleOutput() HuaweicloudAssumeRoleOutput
+	ToHuaweicloudAssumeRoleOutputWithContext(context.Context) HuaweicloudAssumeRoleOutput
 }
 
 // An agency of another account, taken on with the credentials at hand.
-type AssumeRoleArgs struct {
-	// The name of the agency.
+type HuaweicloudAssumeRoleArgs struct {
+	// The name of the agency. From the environment: `HW_ASSUME_ROLE_AGENCY_NAME`.
 	AgencyName pulumi.StringInput `pulumi:"agencyName"`
-	// The id of that account; instead of `domainName`.
+	// The id of that account; instead of `domainName`. From the environment: `HW_ASSUME_ROLE_DOMAIN_ID`.
 	DomainId pulumi.StringPtrInput `pulumi:"domainId"`
-	// The name of the account (domain) that owns the agency.
+	// The name of the account (domain) that owns the agency. From the environment: `HW_ASSUME_ROLE_DOMAIN_NAME`.
 	DomainName pulumi.StringPtrInput `pulumi:"domainName"`
 	// How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `"12h"`.
 	Duration pulumi.StringPtrInput `pulumi:"duration"`
 }
 
-func (AssumeRoleArgs) ElementType() reflect.Type {
-	return reflect.TypeOf((*AssumeRole)(nil)).Elem()
+func (HuaweicloudAssumeRoleArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*HuaweicloudAssumeRole)(nil)).Elem()
 }
 
-func (i AssumeRoleArgs) ToAssumeRoleOutput() AssumeRoleOutput {
-	return i.ToAssumeRoleOutputWithContext(context.Background())
+func (i HuaweicloudAssumeRoleArgs) ToHuaweicloudAssumeRoleOutput() HuaweicloudAssumeRoleOutput {
+	return i.ToHuaweicloudAssumeRoleOutputWithContext(context.Background())
 }
 
-func (i AssumeRoleArgs) ToAssumeRoleOutputWithContext(ctx context.Context) AssumeRoleOutput {
-	return pulumi.ToOutputWithContext(ctx, i).(AssumeRoleOutput)
+func (i HuaweicloudAssumeRoleArgs) ToHuaweicloudAssumeRoleOutputWithContext(ctx context.Context) HuaweicloudAssumeRoleOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(HuaweicloudAssumeRoleOutput)
 }
 
-func (i AssumeRoleArgs) ToAssumeRolePtrOutput() AssumeRolePtrOutput {
-	return i.ToAssumeRolePtrOutputWithContext(context.Background())
+func (i HuaweicloudAssumeRoleArgs) ToHuaweicloudAssumeRolePtrOutput() HuaweicloudAssumeRolePtrOutput {
+	return i.ToHuaweicloudAssumeRolePtrOutputWithContext(context.Background())
 }
 
-func (i AssumeRoleArgs) ToAssumeRolePtrOutputWithContext(ctx context.Context) AssumeRolePtrOutput {
-	return pulumi.ToOutputWithContext(ctx, i).(AssumeRoleOutput).ToAssumeRolePtrOutputWithContext(ctx)
+func (i HuaweicloudAssumeRoleArgs) ToHuaweicloudAssumeRolePtrOutputWithContext(ctx context.Context) HuaweicloudAssumeRolePtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(HuaweicloudAssumeRoleOutput).ToHuaweicloudAssumeRolePtrOutputWithContext(ctx)
 }
 
-// AssumeRolePtrInput is an input type that accepts AssumeRoleArgs, AssumeRolePtr and AssumeRolePtrOutput values.
-// You can construct a concrete instance of `AssumeRolePtrInput` via:
+// HuaweicloudAssumeRolePtrInput is an input type that accepts HuaweicloudAssumeRoleArgs, HuaweicloudAssumeRolePtr and HuaweicloudAssumeRolePtrOutput values.
+// You can construct a concrete instance of `HuaweicloudAssumeRolePtrInput` via:
 //
-//	        AssumeRoleArgs{...}
+//	        HuaweicloudAssumeRoleArgs{...}
 //
 //	or:
 //
 //	        nil
-type AssumeRolePtrInput interface {
+type HuaweicloudAssumeRolePtrInput interface {
 	pulumi.Input
 
-	ToAssumeRolePtrOutput() AssumeRolePtrOutput
-	ToAssumeRolePtrOutputWithContext(context.Context) AssumeRolePtrOutput
+	ToHuaweicloudAssumeRolePtrOutput() HuaweicloudAssumeRolePtrOutput
+	ToHuaweicloudAssumeRolePtrOutputWithContext(context.Context) HuaweicloudAssumeRolePtrOutput
 }
 
-type assumeRolePtrType AssumeRoleArgs
+type huaweicloudAssumeRolePtrType HuaweicloudAssumeRoleArgs
 
-func AssumeRolePtr(v *AssumeRoleArgs) AssumeRolePtrInput {
-	return (*assumeRolePtrType)(v)
+func HuaweicloudAssumeRolePtr(v *HuaweicloudAssumeRoleArgs) HuaweicloudAssumeRolePtrInput {
+	return (*huaweicloudAssumeRolePtrType)(v)
 }
 
-func (*assumeRolePtrType) ElementType() reflect.Type {
-	return reflect.TypeOf((**AssumeRole)(nil)).Elem()
+func (*huaweicloudAssumeRolePtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**HuaweicloudAssumeRole)(nil)).Elem()
 }
 
-func (i *assumeRolePtrType) ToAssumeRolePtrOutput() AssumeRolePtrOutput {
-	return i.ToAssumeRolePtrOutputWithContext(context.Background())
+func (i *huaweicloudAssumeRolePtrType) ToHuaweicloudAssumeRolePtrOutput() HuaweicloudAssumeRolePtrOutput {
+	return i.ToHuaweicloudAssumeRolePtrOutputWithContext(context.Background())
 }
 
-func (i *assumeRolePtrType) ToAssumeRolePtrOutputWithContext(ctx context.Context) AssumeRolePtrOutput {
-	return pulumi.ToOutputWithContext(ctx, i).(AssumeRolePtrOutput)
+func (i *huaweicloudAssumeRolePtrType) ToHuaweicloudAssumeRolePtrOutputWithContext(ctx context.Context) HuaweicloudAssumeRolePtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(HuaweicloudAssumeRolePtrOutput)
 }
 
 // An agency of another account, taken on with the credentials at hand.
-type AssumeRoleOutput struct{ *pulumi.OutputState }
+type HuaweicloudAssumeRoleOutput struct{ *pulumi.OutputState }
 
-func (AssumeRoleOutput) ElementType() reflect.Type {
-	return reflect.TypeOf((*AssumeRole)(nil)).Elem()
+func (HuaweicloudAssumeRoleOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*HuaweicloudAssumeRole)(nil)).Elem()
 }
 
-func (o AssumeRoleOutput) ToAssumeRoleOutput() AssumeRoleOutput {
+func (o HuaweicloudAssumeRoleOutput) ToHuaweicloudAssumeRoleOutput() HuaweicloudAssumeRoleOutput {
 	return o
 }
 
-func (o AssumeRoleOutput) ToAssumeRoleOutputWithContext(ctx context.Context) AssumeRoleOutput {
+func (o HuaweicloudAssumeRoleOutput) ToHuaweicloudAssumeRoleOutputWithContext(ctx context.Context) HuaweicloudAssumeRoleOutput {
 	return o
 }
 
-func (o AssumeRoleOutput) ToAssumeRolePtrOutput() AssumeRolePtrOutput {
-	return o.ToAssumeRolePtrOutputWithContext(context.Background())
+func (o HuaweicloudAssumeRoleOutput) ToHuaweicloudAssumeRolePtrOutput() HuaweicloudAssumeRolePtrOutput {
+	return o.ToHuaweicloudAssumeRolePtrOutputWithContext(context.Background())
 }
 
-func (o AssumeRoleOutput) ToAssumeRolePtrOutputWithContext(ctx context.Context) AssumeRolePtrOutput {
-	return o.ApplyTWithContext(ctx, func(_ context.Context, v AssumeRole) *AssumeRole {
+func (o HuaweicloudAssumeRoleOutput) ToHuaweicloudAssumeRolePtrOutputWithContext(ctx context.Context) HuaweicloudAssumeRolePtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v HuaweicloudAssumeRole) *HuaweicloudAssumeRole {
 		return &v
-	}).(AssumeRolePtrOutput)
+	}).(HuaweicloudAssumeRolePtrOutput)
 }
 
-// The name of the agency.
-func (o AssumeRoleOutput) AgencyName() pulumi.StringOutput {
-	return o.ApplyT(func(v AssumeRole) string { return v.AgencyName }).(pulumi.StringOutput)
+// The name of the agency. From the environment: `HW_ASSUME_ROLE_AGENCY_NAME`.
+func (o HuaweicloudAssumeRoleOutput) AgencyName() pulumi.StringOutput {
+	return o.ApplyT(func(v HuaweicloudAssumeRole) string { return v.AgencyName }).(pulumi.StringOutput)
 }
 
-// The id of that account; instead of `domainName`.
-func (o AssumeRoleOutput) DomainId() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v AssumeRole) *string { return v.DomainId }).(pulumi.StringPtrOutput)
+// The id of that account; instead of `domainName`. From the environment: `HW_ASSUME_ROLE_DOMAIN_ID`.
+func (o HuaweicloudAssumeRoleOutput) DomainId() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v HuaweicloudAssumeRole) *string { return v.DomainId }).(pulumi.StringPtrOutput)
 }
 
-// The name of the account (domain) that owns the agency.
-func (o AssumeRoleOutput) DomainName() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v AssumeRole) *string { return v.DomainName }).(pulumi.StringPtrOutput)
+// The name of the account (domain) that owns the agency. From the environment: `HW_ASSUME_ROLE_DOMAIN_NAME`.
+func (o HuaweicloudAssumeRoleOutput) DomainName() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v HuaweicloudAssumeRole) *string { return v.DomainName }).(pulumi.StringPtrOutput)
 }
 
 // How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `"12h"`.
-func (o AssumeRoleOutput) Duration() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v AssumeRole) *string { return v.Duration }).(pulumi.StringPtrOutput)
+func (o HuaweicloudAssumeRoleOutput) Duration() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v HuaweicloudAssumeRole) *string { return v.Duration }).(pulumi.StringPtrOutput)
 }
 
-type AssumeRolePtrOutput struct{ *pulumi.OutputState }
+type HuaweicloudAssumeRolePtrOutput struct{ *pulumi.OutputState }
 
-func (AssumeRolePtrOutput) ElementType() reflect.Type {
-	return reflect.TypeOf((**AssumeRole)(nil)).Elem()
+func (HuaweicloudAssumeRolePtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**HuaweicloudAssumeRole)(nil)).Elem()
 }
 
-func (o AssumeRolePtrOutput) ToAssumeRolePtrOutput() AssumeRolePtrOutput {
+func (o HuaweicloudAssumeRolePtrOutput) ToHuaweicloudAssumeRolePtrOutput() HuaweicloudAssumeRolePtrOutput {
 	return o
 }
 
-func (o AssumeRolePtrOutput) ToAssumeRolePtrOutputWithContext(ctx context.Context) AssumeRolePtrOutput {
+func (o HuaweicloudAssumeRolePtrOutput) ToHuaweicloudAssumeRolePtrOutputWithContext(ctx context.Context) HuaweicloudAssumeRolePtrOutput {
 	return o
 }
 
-func (o AssumeRolePtrOutput) Elem() AssumeRoleOutput {
-	return o.ApplyT(func(v *AssumeRole) AssumeRole {
+func (o HuaweicloudAssumeRolePtrOutput) Elem() HuaweicloudAssumeRoleOutput {
+	return o.ApplyT(func(v *HuaweicloudAssumeRole) HuaweicloudAssumeRole {
 		if v != nil {
 			return *v
 		}
-		var ret AssumeRole
+		var ret HuaweicloudAssumeRole
 		return ret
-	}).(AssumeRoleOutput)
+	}).(HuaweicloudAssumeRoleOutput)
 }
 
-// The name of the agency.
-func (o AssumeRolePtrOutput) AgencyName() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v *AssumeRole) *string {
+// The name of the agency. From the environment: `HW_ASSUME_ROLE_AGENCY_NAME`.
+func (o HuaweicloudAssumeRolePtrOutput) AgencyName() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *HuaweicloudAssumeRole) *string {
 		if v == nil {
 			return nil
 		}
@@ -434,9 +434,9 @@ func (o AssumeRolePtrOutput) AgencyName() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// The id of that account; instead of `domainName`.
-func (o AssumeRolePtrOutput) DomainId() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v *AssumeRole) *string {
+// The id of that account; instead of `domainName`. From the environment: `HW_ASSUME_ROLE_DOMAIN_ID`.
+func (o HuaweicloudAssumeRolePtrOutput) DomainId() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *HuaweicloudAssumeRole) *string {
 		if v == nil {
 			return nil
 		}
@@ -444,9 +444,9 @@ func (o AssumeRolePtrOutput) DomainId() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// The name of the account (domain) that owns the agency.
-func (o AssumeRolePtrOutput) DomainName() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v *AssumeRole) *string {
+// The name of the account (domain) that owns the agency. From the environment: `HW_ASSUME_ROLE_DOMAIN_NAME`.
+func (o HuaweicloudAssumeRolePtrOutput) DomainName() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *HuaweicloudAssumeRole) *string {
 		if v == nil {
 			return nil
 		}
@@ -455,8 +455,8 @@ func (o AssumeRolePtrOutput) DomainName() pulumi.StringPtrOutput {
 }
 
 // How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `"12h"`.
-func (o AssumeRolePtrOutput) Duration() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v *AssumeRole) *string {
+func (o HuaweicloudAssumeRolePtrOutput) Duration() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *HuaweicloudAssumeRole) *string {
 		if v == nil {
 			return nil
 		}
@@ -464,236 +464,39 @@ func (o AssumeRolePtrOutput) Duration() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// Where each service is, if it is not at its usual address.
-type Endpoints struct {
-	// The URL of Data Replication Service.
-	Drs *string `pulumi:"drs"`
-	// The URL of IAM, which gives tokens and looks projects up.
-	Iam *string `pulumi:"iam"`
-	// The URL of ModelArts.
-	Modelarts *string `pulumi:"modelarts"`
-	// The URL of Workspace.
-	Workspace *string `pulumi:"workspace"`
-}
-
-// EndpointsInput is an input type that accepts EndpointsArgs and EndpointsOutput values.
-// You can construct a concrete instance of `EndpointsInput` via:
-//
-//	EndpointsArgs{...}
-type EndpointsInput interface {
-	pulumi.Input
-
-	ToEndpointsOutput() EndpointsOutput
-	ToEndpointsOutputWithContext(context.Context) EndpointsOutput
-}
-
-// Where each service is, if it is not at its usual address.
-type EndpointsArgs struct {
-	// The URL of Data Replication Service.
-	Drs pulumi.StringPtrInput `pulumi:"drs"`
-	// The URL of IAM, which gives tokens and looks projects up.
-	Iam pulumi.StringPtrInput `pulumi:"iam"`
-	// The URL of ModelArts.
-	Modelarts pulumi.StringPtrInput `pulumi:"modelarts"`
-	// The URL of Workspace.
-	Workspace pulumi.StringPtrInput `pulumi:"workspace"`
-}
-
-func (EndpointsArgs) ElementType() reflect.Type {
-	return reflect.TypeOf((*Endpoints)(nil)).Elem()
-}
-
-func (i EndpointsArgs) ToEndpointsOutput() EndpointsOutput {
-	return i.ToEndpointsOutputWithContext(context.Background())
-}
-
-func (i EndpointsArgs) ToEndpointsOutputWithContext(ctx context.Context) EndpointsOutput {
-	return pulumi.ToOutputWithContext(ctx, i).(EndpointsOutput)
-}
-
-func (i EndpointsArgs) ToEndpointsPtrOutput() EndpointsPtrOutput {
-	return i.ToEndpointsPtrOutputWithContext(context.Background())
-}
-
-func (i EndpointsArgs) ToEndpointsPtrOutputWithContext(ctx context.Context) EndpointsPtrOutput {
-	return pulumi.ToOutputWithContext(ctx, i).(EndpointsOutput).ToEndpointsPtrOutputWithContext(ctx)
-}
-
-// EndpointsPtrInput is an input type that accepts EndpointsArgs, EndpointsPtr and EndpointsPtrOutput values.
-// You can construct a concrete instance of `EndpointsPtrInput` via:
-//
-//	        EndpointsArgs{...}
-//
-//	or:
-//
-//	        nil
-type EndpointsPtrInput interface {
-	pulumi.Input
-
-	ToEndpointsPtrOutput() EndpointsPtrOutput
-	ToEndpointsPtrOutputWithContext(context.Context) EndpointsPtrOutput
-}
-
-type endpointsPtrType EndpointsArgs
-
-func EndpointsPtr(v *EndpointsArgs) EndpointsPtrInput {
-	return (*endpointsPtrType)(v)
-}
-
-func (*endpointsPtrType) ElementType() reflect.Type {
-	return reflect.TypeOf((**Endpoints)(nil)).Elem()
-}
-
-func (i *endpointsPtrType) ToEndpointsPtrOutput() EndpointsPtrOutput {
-	return i.ToEndpointsPtrOutputWithContext(context.Background())
-}
-
-func (i *endpointsPtrType) ToEndpointsPtrOutputWithContext(ctx context.Context) EndpointsPtrOutput {
-	return pulumi.ToOutputWithContext(ctx, i).(EndpointsPtrOutput)
-}
-
-// Where each service is, if it is not at its usual address.
-type EndpointsOutput struct{ *pulumi.OutputState }
-
-func (EndpointsOutput) ElementType() reflect.Type {
-	return reflect.TypeOf((*Endpoints)(nil)).Elem()
-}
-
-func (o EndpointsOutput) ToEndpointsOutput() EndpointsOutput {
-	return o
-}
-
-func (o EndpointsOutput) ToEndpointsOutputWithContext(ctx context.Context) EndpointsOutput {
-	return o
-}
-
-func (o EndpointsOutput) ToEndpointsPtrOutput() EndpointsPtrOutput {
-	return o.ToEndpointsPtrOutputWithContext(context.Background())
-}
-
-func (o EndpointsOutput) ToEndpointsPtrOutputWithContext(ctx context.Context) EndpointsPtrOutput {
-	return o.ApplyTWithContext(ctx, func(_ context.Context, v Endpoints) *Endpoints {
-		return &v
-	}).(EndpointsPtrOutput)
-}
-
-// The URL of Data Replication Service.
-func (o EndpointsOutput) Drs() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v Endpoints) *string { return v.Drs }).(pulumi.StringPtrOutput)
-}
-
-// The URL of IAM, which gives tokens and looks projects up.
-func (o EndpointsOutput) Iam() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v Endpoints) *string { return v.Iam }).(pulumi.StringPtrOutput)
-}
-
-// The URL of ModelArts.
-func (o EndpointsOutput) Modelarts() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v Endpoints) *string { return v.Modelarts }).(pulumi.StringPtrOutput)
-}
-
-// The URL of Workspace.
-func (o EndpointsOutput) Workspace() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v Endpoints) *string { return v.Workspace }).(pulumi.StringPtrOutput)
-}
-
-type EndpointsPtrOutput struct{ *pulumi.OutputState }
-
-func (EndpointsPtrOutput) ElementType() reflect.Type {
-	return reflect.TypeOf((**Endpoints)(nil)).Elem()
-}
-
-func (o EndpointsPtrOutput) ToEndpointsPtrOutput() EndpointsPtrOutput {
-	return o
-}
-
-func (o EndpointsPtrOutput) ToEndpointsPtrOutputWithContext(ctx context.Context) EndpointsPtrOutput {
-	return o
-}
-
-func (o EndpointsPtrOutput) Elem() EndpointsOutput {
-	return o.ApplyT(func(v *Endpoints) Endpoints {
-		if v != nil {
-			return *v
-		}
-		var ret Endpoints
-		return ret
-	}).(EndpointsOutput)
-}
-
-// The URL of Data Replication Service.
-func (o EndpointsPtrOutput) Drs() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v *Endpoints) *string {
-		if v == nil {
-			return nil
-		}
-		return v.Drs
-	}).(pulumi.StringPtrOutput)
-}
-
-// The URL of IAM, which gives tokens and looks projects up.
-func (o EndpointsPtrOutput) Iam() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v *Endpoints) *string {
-		if v == nil {
-			return nil
-		}
-		return v.Iam
-	}).(pulumi.StringPtrOutput)
-}
-
-// The URL of ModelArts.
-func (o EndpointsPtrOutput) Modelarts() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v *Endpoints) *string {
-		if v == nil {
-			return nil
-		}
-		return v.Modelarts
-	}).(pulumi.StringPtrOutput)
-}
-
-// The URL of Workspace.
-func (o EndpointsPtrOutput) Workspace() pulumi.StringPtrOutput {
-	return o.ApplyT(func(v *Endpoints) *string {
-		if v == nil {
-			return nil
-		}
-		return v.Workspace
-	}).(pulumi.StringPtrOutput)
-}
-
 // Huawei Cloud and other clouds of the same make.
 type HuaweicloudConfig struct {
-	// The access key (AK). It needs `secretKey` beside it.
+	// The access key (AK). It needs `secretKey` beside it. From the environment: `HW_ACCESS_KEY` or `HUAWEICLOUD_SDK_AK`.
 	AccessKey *string `pulumi:"accessKey"`
 	// An agency to take on with these credentials.
-	AssumeRole *AssumeRole `pulumi:"assumeRole"`
-	// The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`.
+	AssumeRole *HuaweicloudAssumeRole `pulumi:"assumeRole"`
+	// The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`. From the environment: `HW_AUTH_URL` or `OS_AUTH_URL`.
 	AuthUrl *string `pulumi:"authUrl"`
-	// The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`.
+	// The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
 	Cloud *string `pulumi:"cloud"`
-	// The account (domain) that `userName` belongs to.
+	// The account (domain) that `userName` belongs to. From the environment: `HW_DOMAIN_NAME` or `OS_USER_DOMAIN_NAME`.
 	DomainName *string `pulumi:"domainName"`
 	// URLs of services that are not at their usual address.
-	Endpoints *Endpoints `pulumi:"endpoints"`
-	// The password of `userName`.
+	Endpoints *HuaweicloudEndpoints `pulumi:"endpoints"`
+	// The password of `userName`. From the environment: `HW_USER_PASSWORD` or `OS_PASSWORD`.
 	Password *string `pulumi:"password"`
-	// The profile in `sharedConfigFile`. The default is the file's own current profile.
+	// The profile in `sharedConfigFile`. The default is the file's own current profile. From the environment: `HW_PROFILE`.
 	Profile *string `pulumi:"profile"`
-	// The id of the project. If it is not given, it is looked up by the project's name.
+	// The id of the project. If it is not given, it is looked up by the project's name. From the environment: `HW_PROJECT_ID` or `OS_PROJECT_ID`.
 	ProjectId *string `pulumi:"projectId"`
-	// The name of the project. The default is the region's own project, named like the region.
+	// The name of the project. The default is the region's own project, named like the region. From the environment: `HW_PROJECT_NAME` or `OS_PROJECT_NAME`.
 	ProjectName *string `pulumi:"projectName"`
-	// The region, such as `eu-de`.
+	// The region, such as `eu-de`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
 	Region *string `pulumi:"region"`
-	// The secret key (SK) of `accessKey`.
+	// The secret key (SK) of `accessKey`. From the environment: `HW_SECRET_KEY` or `HUAWEICLOUD_SDK_SK`.
 	SecretKey *string `pulumi:"secretKey"`
-	// The security token, if the access key is a temporary one.
+	// The security token, if the access key is a temporary one. From the environment: `HW_SECURITY_TOKEN` or `HUAWEICLOUD_SDK_SECURITY_TOKEN`.
 	SecurityToken *string `pulumi:"securityToken"`
-	// The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with `--cli-auth-encrypt=false`, or `~/.huaweicloud/credentials` of the SDKs.
+	// The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with `--cli-auth-encrypt=false`, or `~/.huaweicloud/credentials` of the SDKs. From the environment: `HW_SHARED_CONFIG_FILE`.
 	SharedConfigFile *string `pulumi:"sharedConfigFile"`
-	// A token (X-Auth-Token) got elsewhere. It is used until it ends and is not renewed.
+	// A token (X-Auth-Token) got elsewhere. It is used until it ends and is not renewed. From the environment: `HW_AUTH_TOKEN` or `OS_TOKEN`.
 	Token *string `pulumi:"token"`
-	// The IAM user who signs in with `password`.
+	// The IAM user who signs in with `password`. From the environment: `HW_USER_NAME` or `OS_USERNAME`.
 	UserName *string `pulumi:"userName"`
 }
 
@@ -710,37 +513,37 @@ type HuaweicloudConfigInput interface {
 
 // Huawei Cloud and other clouds of the same make.
 type HuaweicloudConfigArgs struct {
-	// The access key (AK). It needs `secretKey` beside it.
+	// The access key (AK). It needs `secretKey` beside it. From the environment: `HW_ACCESS_KEY` or `HUAWEICLOUD_SDK_AK`.
 	AccessKey pulumi.StringPtrInput `pulumi:"accessKey"`
 	// An agency to take on with these credentials.
-	AssumeRole AssumeRolePtrInput `pulumi:"assumeRole"`
-	// The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`.
+	AssumeRole HuaweicloudAssumeRolePtrInput `pulumi:"assumeRole"`
+	// The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`. From the environment: `HW_AUTH_URL` or `OS_AUTH_URL`.
 	AuthUrl pulumi.StringPtrInput `pulumi:"authUrl"`
-	// The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`.
+	// The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
 	Cloud pulumi.StringPtrInput `pulumi:"cloud"`
-	// The account (domain) that `userName` belongs to.
+	// The account (domain) that `userName` belongs to. From the environment: `HW_DOMAIN_NAME` or `OS_USER_DOMAIN_NAME`.
 	DomainName pulumi.StringPtrInput `pulumi:"domainName"`
 	// URLs of services that are not at their usual address.
-	Endpoints EndpointsPtrInput `pulumi:"endpoints"`
-	// The password of `userName`.
+	Endpoints HuaweicloudEndpointsPtrInput `pulumi:"endpoints"`
+	// The password of `userName`. From the environment: `HW_USER_PASSWORD` or `OS_PASSWORD`.
 	Password pulumi.StringPtrInput `pulumi:"password"`
-	// The profile in `sharedConfigFile`. The default is the file's own current profile.
+	// The profile in `sharedConfigFile`. The default is the file's own current profile. From the environment: `HW_PROFILE`.
 	Profile pulumi.StringPtrInput `pulumi:"profile"`
-	// The id of the project. If it is not given, it is looked up by the project's name.
+	// The id of the project. If it is not given, it is looked up by the project's name. From the environment: `HW_PROJECT_ID` or `OS_PROJECT_ID`.
 	ProjectId pulumi.StringPtrInput `pulumi:"projectId"`
-	// The name of the project. The default is the region's own project, named like the region.
+	// The name of the project. The default is the region's own project, named like the region. From the environment: `HW_PROJECT_NAME` or `OS_PROJECT_NAME`.
 	ProjectName pulumi.StringPtrInput `pulumi:"projectName"`
-	// The region, such as `eu-de`.
+	// The region, such as `eu-de`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
 	Region pulumi.StringPtrInput `pulumi:"region"`
-	// The secret key (SK) of `accessKey`.
+	// The secret key (SK) of `accessKey`. From the environment: `HW_SECRET_KEY` or `HUAWEICLOUD_SDK_SK`.
 	SecretKey pulumi.StringPtrInput `pulumi:"secretKey"`
-	// The security token, if the access key is a temporary one.
+	// The security token, if the access key is a temporary one. From the environment: `HW_SECURITY_TOKEN` or `HUAWEICLOUD_SDK_SECURITY_TOKEN`.
 	SecurityToken pulumi.StringPtrInput `pulumi:"securityToken"`
-	// The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with `--cli-auth-encrypt=false`, or `~/.huaweicloud/credentials` of the SDKs.
+	// The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with `--cli-auth-encrypt=false`, or `~/.huaweicloud/credentials` of the SDKs. From the environment: `HW_SHARED_CONFIG_FILE`.
 	SharedConfigFile pulumi.StringPtrInput `pulumi:"sharedConfigFile"`
-	// A token (X-Auth-Token) got elsewhere. It is used until it ends and is not renewed.
+	// A token (X-Auth-Token) got elsewhere. It is used until it ends and is not renewed. From the environment: `HW_AUTH_TOKEN` or `OS_TOKEN`.
 	Token pulumi.StringPtrInput `pulumi:"token"`
-	// The IAM user who signs in with `password`.
+	// The IAM user who signs in with `password`. From the environment: `HW_USER_NAME` or `OS_USERNAME`.
 	UserName pulumi.StringPtrInput `pulumi:"userName"`
 }
 
@@ -822,82 +625,82 @@ func (o HuaweicloudConfigOutput) ToHuaweicloudConfigPtrOutputWithContext(ctx con
 	}).(HuaweicloudConfigPtrOutput)
 }
 
-// The access key (AK). It needs `secretKey` beside it.
+// The access key (AK). It needs `secretKey` beside it. From the environment: `HW_ACCESS_KEY` or `HUAWEICLOUD_SDK_AK`.
 func (o HuaweicloudConfigOutput) AccessKey() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v HuaweicloudConfig) *string { return v.AccessKey }).(pulumi.StringPtrOutput)
 }
 
 // An agency to take on with these credentials.
-func (o HuaweicloudConfigOutput) AssumeRole() AssumeRolePtrOutput {
-	return o.ApplyT(func(v HuaweicloudConfig) *AssumeRole { return v.AssumeRole }).(AssumeRolePtrOutput)
+func (o HuaweicloudConfigOutput) AssumeRole() HuaweicloudAssumeRolePtrOutput {
+	return o.ApplyT(func(v HuaweicloudConfig) *HuaweicloudAssumeRole { return v.AssumeRole }).(HuaweicloudAssumeRolePtrOutput)
 }
 
-// The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`.
+// The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`. From the environment: `HW_AUTH_URL` or `OS_AUTH_URL`.
 func (o HuaweicloudConfigOutput) AuthUrl() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v HuaweicloudConfig) *string { return v.AuthUrl }).(pulumi.StringPtrOutput)
 }
 
-// The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`.
+// The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
 func (o HuaweicloudConfigOutput) Cloud() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v HuaweicloudConfig) *string { return v.Cloud }).(pulumi.StringPtrOutput)
 }
 
-// The account (domain) that `userName` belongs to.
+// The account (domain) that `userName` belongs to. From the environment: `HW_DOMAIN_NAME` or `OS_USER_DOMAIN_NAME`.
 func (o HuaweicloudConfigOutput) DomainName() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v HuaweicloudConfig) *string { return v.DomainName }).(pulumi.StringPtrOutput)
 }
 
 // URLs of services that are not at their usual address.
-func (o HuaweicloudConfigOutput) Endpoints() EndpointsPtrOutput {
-	return o.ApplyT(func(v HuaweicloudConfig) *Endpoints { return v.Endpoints }).(EndpointsPtrOutput)
+func (o HuaweicloudConfigOutput) Endpoints() HuaweicloudEndpointsPtrOutput {
+	return o.ApplyT(func(v HuaweicloudConfig) *HuaweicloudEndpoints { return v.Endpoints }).(HuaweicloudEndpointsPtrOutput)
 }
 
-// The password of `userName`.
+// The password of `userName`. From the environment: `HW_USER_PASSWORD` or `OS_PASSWORD`.
 func (o HuaweicloudConfigOutput) Password() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v HuaweicloudConfig) *string { return v.Password }).(pulumi.StringPtrOutput)
 }
 
-// The profile in `sharedConfigFile`. The default is the file's own current profile.
+// The profile in `sharedConfigFile`. The default is the file's own current profile. From the environment: `HW_PROFILE`.
 func (o HuaweicloudConfigOutput) Profile() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v HuaweicloudConfig) *string { return v.Profile }).(pulumi.StringPtrOutput)
 }
 
-// The id of the project. If it is not given, it is looked up by the project's name.
+// The id of the project. If it is not given, it is looked up by the project's name. From the environment: `HW_PROJECT_ID` or `OS_PROJECT_ID`.
 func (o HuaweicloudConfigOutput) ProjectId() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v HuaweicloudConfig) *string { return v.ProjectId }).(pulumi.StringPtrOutput)
 }
 
-// The name of the project. The default is the region's own project, named like the region.
+// The name of the project. The default is the region's own project, named like the region. From the environment: `HW_PROJECT_NAME` or `OS_PROJECT_NAME`.
 func (o HuaweicloudConfigOutput) ProjectName() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v HuaweicloudConfig) *string { return v.ProjectName }).(pulumi.StringPtrOutput)
 }
 
-// The region, such as `eu-de`.
+// The region, such as `eu-de`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
 func (o HuaweicloudConfigOutput) Region() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v HuaweicloudConfig) *string { return v.Region }).(pulumi.StringPtrOutput)
 }
 
-// The secret key (SK) of `accessKey`.
+// The secret key (SK) of `accessKey`. From the environment: `HW_SECRET_KEY` or `HUAWEICLOUD_SDK_SK`.
 func (o HuaweicloudConfigOutput) SecretKey() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v HuaweicloudConfig) *string { return v.SecretKey }).(pulumi.StringPtrOutput)
 }
 
-// The security token, if the access key is a temporary one.
+// The security token, if the access key is a temporary one. From the environment: `HW_SECURITY_TOKEN` or `HUAWEICLOUD_SDK_SECURITY_TOKEN`.
 func (o HuaweicloudConfigOutput) SecurityToken() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v HuaweicloudConfig) *string { return v.SecurityToken }).(pulumi.StringPtrOutput)
 }
 
-// The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with `--cli-auth-encrypt=false`, or `~/.huaweicloud/credentials` of the SDKs.
+// The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with `--cli-auth-encrypt=false`, or `~/.huaweicloud/credentials` of the SDKs. From the environment: `HW_SHARED_CONFIG_FILE`.
 func (o HuaweicloudConfigOutput) SharedConfigFile() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v HuaweicloudConfig) *string { return v.SharedConfigFile }).(pulumi.StringPtrOutput)
 }
 
-// A token (X-Auth-Token) got elsewhere. It is used until it ends and is not renewed.
+// A token (X-Auth-Token) got elsewhere. It is used until it ends and is not renewed. From the environment: `HW_AUTH_TOKEN` or `OS_TOKEN`.
 func (o HuaweicloudConfigOutput) Token() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v HuaweicloudConfig) *string { return v.Token }).(pulumi.StringPtrOutput)
 }
 
-// The IAM user who signs in with `password`.
+// The IAM user who signs in with `password`. From the environment: `HW_USER_NAME` or `OS_USERNAME`.
 func (o HuaweicloudConfigOutput) UserName() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v HuaweicloudConfig) *string { return v.UserName }).(pulumi.StringPtrOutput)
 }
@@ -926,7 +729,7 @@ func (o HuaweicloudConfigPtrOutput) Elem() HuaweicloudConfigOutput {
 	}).(HuaweicloudConfigOutput)
 }
 
-// The access key (AK). It needs `secretKey` beside it.
+// The access key (AK). It needs `secretKey` beside it. From the environment: `HW_ACCESS_KEY` or `HUAWEICLOUD_SDK_AK`.
 func (o HuaweicloudConfigPtrOutput) AccessKey() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *HuaweicloudConfig) *string {
 		if v == nil {
@@ -937,16 +740,16 @@ func (o HuaweicloudConfigPtrOutput) AccessKey() pulumi.StringPtrOutput {
 }
 
 // An agency to take on with these credentials.
-func (o HuaweicloudConfigPtrOutput) AssumeRole() AssumeRolePtrOutput {
-	return o.ApplyT(func(v *HuaweicloudConfig) *AssumeRole {
+func (o HuaweicloudConfigPtrOutput) AssumeRole() HuaweicloudAssumeRolePtrOutput {
+	return o.ApplyT(func(v *HuaweicloudConfig) *HuaweicloudAssumeRole {
 		if v == nil {
 			return nil
 		}
 		return v.AssumeRole
-	}).(AssumeRolePtrOutput)
+	}).(HuaweicloudAssumeRolePtrOutput)
 }
 
-// The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`.
+// The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`. From the environment: `HW_AUTH_URL` or `OS_AUTH_URL`.
 func (o HuaweicloudConfigPtrOutput) AuthUrl() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *HuaweicloudConfig) *string {
 		if v == nil {
@@ -956,7 +759,7 @@ func (o HuaweicloudConfigPtrOutput) AuthUrl() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`.
+// The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
 func (o HuaweicloudConfigPtrOutput) Cloud() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *HuaweicloudConfig) *string {
 		if v == nil {
@@ -966,7 +769,7 @@ func (o HuaweicloudConfigPtrOutput) Cloud() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// The account (domain) that `userName` belongs to.
+// The account (domain) that `userName` belongs to. From the environment: `HW_DOMAIN_NAME` or `OS_USER_DOMAIN_NAME`.
 func (o HuaweicloudConfigPtrOutput) DomainName() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *HuaweicloudConfig) *string {
 		if v == nil {
@@ -977,16 +780,16 @@ func (o HuaweicloudConfigPtrOutput) DomainName() pulumi.StringPtrOutput {
 }
 
 // URLs of services that are not at their usual address.
-func (o HuaweicloudConfigPtrOutput) Endpoints() EndpointsPtrOutput {
-	return o.ApplyT(func(v *HuaweicloudConfig) *Endpoints {
+func (o HuaweicloudConfigPtrOutput) Endpoints() HuaweicloudEndpointsPtrOutput {
+	return o.ApplyT(func(v *HuaweicloudConfig) *HuaweicloudEndpoints {
 		if v == nil {
 			return nil
 		}
 		return v.Endpoints
-	}).(EndpointsPtrOutput)
+	}).(HuaweicloudEndpointsPtrOutput)
 }
 
-// The password of `userName`.
+// The password of `userName`. From the environment: `HW_USER_PASSWORD` or `OS_PASSWORD`.
 func (o HuaweicloudConfigPtrOutput) Password() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *HuaweicloudConfig) *string {
 		if v == nil {
@@ -996,7 +799,7 @@ func (o HuaweicloudConfigPtrOutput) Password() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// The profile in `sharedConfigFile`. The default is the file's own current profile.
+// The profile in `sharedConfigFile`. The default is the file's own current profile. From the environment: `HW_PROFILE`.
 func (o HuaweicloudConfigPtrOutput) Profile() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *HuaweicloudConfig) *string {
 		if v == nil {
@@ -1006,7 +809,7 @@ func (o HuaweicloudConfigPtrOutput) Profile() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// The id of the project. If it is not given, it is looked up by the project's name.
+// The id of the project. If it is not given, it is looked up by the project's name. From the environment: `HW_PROJECT_ID` or `OS_PROJECT_ID`.
 func (o HuaweicloudConfigPtrOutput) ProjectId() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *HuaweicloudConfig) *string {
 		if v == nil {
@@ -1016,7 +819,7 @@ func (o HuaweicloudConfigPtrOutput) ProjectId() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// The name of the project. The default is the region's own project, named like the region.
+// The name of the project. The default is the region's own project, named like the region. From the environment: `HW_PROJECT_NAME` or `OS_PROJECT_NAME`.
 func (o HuaweicloudConfigPtrOutput) ProjectName() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *HuaweicloudConfig) *string {
 		if v == nil {
@@ -1026,7 +829,7 @@ func (o HuaweicloudConfigPtrOutput) ProjectName() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// The region, such as `eu-de`.
+// The region, such as `eu-de`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
 func (o HuaweicloudConfigPtrOutput) Region() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *HuaweicloudConfig) *string {
 		if v == nil {
@@ -1036,7 +839,7 @@ func (o HuaweicloudConfigPtrOutput) Region() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// The secret key (SK) of `accessKey`.
+// The secret key (SK) of `accessKey`. From the environment: `HW_SECRET_KEY` or `HUAWEICLOUD_SDK_SK`.
 func (o HuaweicloudConfigPtrOutput) SecretKey() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *HuaweicloudConfig) *string {
 		if v == nil {
@@ -1046,7 +849,7 @@ func (o HuaweicloudConfigPtrOutput) SecretKey() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// The security token, if the access key is a temporary one.
+// The security token, if the access key is a temporary one. From the environment: `HW_SECURITY_TOKEN` or `HUAWEICLOUD_SDK_SECURITY_TOKEN`.
 func (o HuaweicloudConfigPtrOutput) SecurityToken() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *HuaweicloudConfig) *string {
 		if v == nil {
@@ -1056,7 +859,7 @@ func (o HuaweicloudConfigPtrOutput) SecurityToken() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with `--cli-auth-encrypt=false`, or `~/.huaweicloud/credentials` of the SDKs.
+// The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with `--cli-auth-encrypt=false`, or `~/.huaweicloud/credentials` of the SDKs. From the environment: `HW_SHARED_CONFIG_FILE`.
 func (o HuaweicloudConfigPtrOutput) SharedConfigFile() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *HuaweicloudConfig) *string {
 		if v == nil {
@@ -1066,7 +869,7 @@ func (o HuaweicloudConfigPtrOutput) SharedConfigFile() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// A token (X-Auth-Token) got elsewhere. It is used until it ends and is not renewed.
+// A token (X-Auth-Token) got elsewhere. It is used until it ends and is not renewed. From the environment: `HW_AUTH_TOKEN` or `OS_TOKEN`.
 func (o HuaweicloudConfigPtrOutput) Token() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *HuaweicloudConfig) *string {
 		if v == nil {
@@ -1076,13 +879,210 @@ func (o HuaweicloudConfigPtrOutput) Token() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// The IAM user who signs in with `password`.
+// The IAM user who signs in with `password`. From the environment: `HW_USER_NAME` or `OS_USERNAME`.
 func (o HuaweicloudConfigPtrOutput) UserName() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *HuaweicloudConfig) *string {
 		if v == nil {
 			return nil
 		}
 		return v.UserName
+	}).(pulumi.StringPtrOutput)
+}
+
+// Where each service is, if it is not at its usual address.
+type HuaweicloudEndpoints struct {
+	// The URL of Data Replication Service.
+	Drs *string `pulumi:"drs"`
+	// The URL of IAM, which gives tokens and looks projects up.
+	Iam *string `pulumi:"iam"`
+	// The URL of ModelArts.
+	Modelarts *string `pulumi:"modelarts"`
+	// The URL of Workspace.
+	Workspace *string `pulumi:"workspace"`
+}
+
+// HuaweicloudEndpointsInput is an input type that accepts HuaweicloudEndpointsArgs and HuaweicloudEndpointsOutput values.
+// You can construct a concrete instance of `HuaweicloudEndpointsInput` via:
+//
+//	HuaweicloudEndpointsArgs{...}
+type HuaweicloudEndpointsInput interface {
+	pulumi.Input
+
+	ToHuaweicloudEndpointsOutput() HuaweicloudEndpointsOutput
+	ToHuaweicloudEndpointsOutputWithContext(context.Context) HuaweicloudEndpointsOutput
+}
+
+// Where each service is, if it is not at its usual address.
+type HuaweicloudEndpointsArgs struct {
+	// The URL of Data Replication Service.
+	Drs pulumi.StringPtrInput `pulumi:"drs"`
+	// The URL of IAM, which gives tokens and looks projects up.
+	Iam pulumi.StringPtrInput `pulumi:"iam"`
+	// The URL of ModelArts.
+	Modelarts pulumi.StringPtrInput `pulumi:"modelarts"`
+	// The URL of Workspace.
+	Workspace pulumi.StringPtrInput `pulumi:"workspace"`
+}
+
+func (HuaweicloudEndpointsArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*HuaweicloudEndpoints)(nil)).Elem()
+}
+
+func (i HuaweicloudEndpointsArgs) ToHuaweicloudEndpointsOutput() HuaweicloudEndpointsOutput {
+	return i.ToHuaweicloudEndpointsOutputWithContext(context.Background())
+}
+
+func (i HuaweicloudEndpointsArgs) ToHuaweicloudEndpointsOutputWithContext(ctx context.Context) HuaweicloudEndpointsOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(HuaweicloudEndpointsOutput)
+}
+
+func (i HuaweicloudEndpointsArgs) ToHuaweicloudEndpointsPtrOutput() HuaweicloudEndpointsPtrOutput {
+	return i.ToHuaweicloudEndpointsPtrOutputWithContext(context.Background())
+}
+
+func (i HuaweicloudEndpointsArgs) ToHuaweicloudEndpointsPtrOutputWithContext(ctx context.Context) HuaweicloudEndpointsPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(HuaweicloudEndpointsOutput).ToHuaweicloudEndpointsPtrOutputWithContext(ctx)
+}
+
+// HuaweicloudEndpointsPtrInput is an input type that accepts HuaweicloudEndpointsArgs, HuaweicloudEndpointsPtr and HuaweicloudEndpointsPtrOutput values.
+// You can construct a concrete instance of `HuaweicloudEndpointsPtrInput` via:
+//
+//	        HuaweicloudEndpointsArgs{...}
+//
+//	or:
+//
+//	        nil
+type HuaweicloudEndpointsPtrInput interface {
+	pulumi.Input
+
+	ToHuaweicloudEndpointsPtrOutput() HuaweicloudEndpointsPtrOutput
+	ToHuaweicloudEndpointsPtrOutputWithContext(context.Context) HuaweicloudEndpointsPtrOutput
+}
+
+type huaweicloudEndpointsPtrType HuaweicloudEndpointsArgs
+
+func HuaweicloudEndpointsPtr(v *HuaweicloudEndpointsArgs) HuaweicloudEndpointsPtrInput {
+	return (*huaweicloudEndpointsPtrType)(v)
+}
+
+func (*huaweicloudEndpointsPtrType) ElementType() reflect.Type {
+	return reflect.TypeOf((**HuaweicloudEndpoints)(nil)).Elem()
+}
+
+func (i *huaweicloudEndpointsPtrType) ToHuaweicloudEndpointsPtrOutput() HuaweicloudEndpointsPtrOutput {
+	return i.ToHuaweicloudEndpointsPtrOutputWithContext(context.Background())
+}
+
+func (i *huaweicloudEndpointsPtrType) ToHuaweicloudEndpointsPtrOutputWithContext(ctx context.Context) HuaweicloudEndpointsPtrOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(HuaweicloudEndpointsPtrOutput)
+}
+
+// Where each service is, if it is not at its usual address.
+type HuaweicloudEndpointsOutput struct{ *pulumi.OutputState }
+
+func (HuaweicloudEndpointsOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*HuaweicloudEndpoints)(nil)).Elem()
+}
+
+func (o HuaweicloudEndpointsOutput) ToHuaweicloudEndpointsOutput() HuaweicloudEndpointsOutput {
+	return o
+}
+
+func (o HuaweicloudEndpointsOutput) ToHuaweicloudEndpointsOutputWithContext(ctx context.Context) HuaweicloudEndpointsOutput {
+	return o
+}
+
+func (o HuaweicloudEndpointsOutput) ToHuaweicloudEndpointsPtrOutput() HuaweicloudEndpointsPtrOutput {
+	return o.ToHuaweicloudEndpointsPtrOutputWithContext(context.Background())
+}
+
+func (o HuaweicloudEndpointsOutput) ToHuaweicloudEndpointsPtrOutputWithContext(ctx context.Context) HuaweicloudEndpointsPtrOutput {
+	return o.ApplyTWithContext(ctx, func(_ context.Context, v HuaweicloudEndpoints) *HuaweicloudEndpoints {
+		return &v
+	}).(HuaweicloudEndpointsPtrOutput)
+}
+
+// The URL of Data Replication Service.
+func (o HuaweicloudEndpointsOutput) Drs() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v HuaweicloudEndpoints) *string { return v.Drs }).(pulumi.StringPtrOutput)
+}
+
+// The URL of IAM, which gives tokens and looks projects up.
+func (o HuaweicloudEndpointsOutput) Iam() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v HuaweicloudEndpoints) *string { return v.Iam }).(pulumi.StringPtrOutput)
+}
+
+// The URL of ModelArts.
+func (o HuaweicloudEndpointsOutput) Modelarts() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v HuaweicloudEndpoints) *string { return v.Modelarts }).(pulumi.StringPtrOutput)
+}
+
+// The URL of Workspace.
+func (o HuaweicloudEndpointsOutput) Workspace() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v HuaweicloudEndpoints) *string { return v.Workspace }).(pulumi.StringPtrOutput)
+}
+
+type HuaweicloudEndpointsPtrOutput struct{ *pulumi.OutputState }
+
+func (HuaweicloudEndpointsPtrOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((**HuaweicloudEndpoints)(nil)).Elem()
+}
+
+func (o HuaweicloudEndpointsPtrOutput) ToHuaweicloudEndpointsPtrOutput() HuaweicloudEndpointsPtrOutput {
+	return o
+}
+
+func (o HuaweicloudEndpointsPtrOutput) ToHuaweicloudEndpointsPtrOutputWithContext(ctx context.Context) HuaweicloudEndpointsPtrOutput {
+	return o
+}
+
+func (o HuaweicloudEndpointsPtrOutput) Elem() HuaweicloudEndpointsOutput {
+	return o.ApplyT(func(v *HuaweicloudEndpoints) HuaweicloudEndpoints {
+		if v != nil {
+			return *v
+		}
+		var ret HuaweicloudEndpoints
+		return ret
+	}).(HuaweicloudEndpointsOutput)
+}
+
+// The URL of Data Replication Service.
+func (o HuaweicloudEndpointsPtrOutput) Drs() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *HuaweicloudEndpoints) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Drs
+	}).(pulumi.StringPtrOutput)
+}
+
+// The URL of IAM, which gives tokens and looks projects up.
+func (o HuaweicloudEndpointsPtrOutput) Iam() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *HuaweicloudEndpoints) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Iam
+	}).(pulumi.StringPtrOutput)
+}
+
+// The URL of ModelArts.
+func (o HuaweicloudEndpointsPtrOutput) Modelarts() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *HuaweicloudEndpoints) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Modelarts
+	}).(pulumi.StringPtrOutput)
+}
+
+// The URL of Workspace.
+func (o HuaweicloudEndpointsPtrOutput) Workspace() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *HuaweicloudEndpoints) *string {
+		if v == nil {
+			return nil
+		}
+		return v.Workspace
 	}).(pulumi.StringPtrOutput)
 }
 
@@ -1098,7 +1098,7 @@ type Run struct {
 	Generation int `pulumi:"generation"`
 	// How many targets ended with which status.
 	Outcomes map[string]int `pulumi:"outcomes"`
-	// Why: `create`, `triggers`, `targets added`, `failed targets`, `resume` or `import adopted`.
+	// Why: `create`, `triggers`, `targets added`, `failed targets`, `resume`, `settings` or `import adopted`.
 	Reason string `pulumi:"reason"`
 	// At most 20 of the cloud's request ids.
 	RequestIds []string `pulumi:"requestIds"`
@@ -1148,7 +1148,7 @@ func (o RunOutput) Outcomes() pulumi.IntMapOutput {
 	return o.ApplyT(func(v Run) map[string]int { return v.Outcomes }).(pulumi.IntMapOutput)
 }
 
-// Why: `create`, `triggers`, `targets added`, `failed targets`, `resume` or `import adopted`.
+// Why: `create`, `triggers`, `targets added`, `failed targets`, `resume`, `settings` or `import adopted`.
 func (o RunOutput) Reason() pulumi.StringOutput {
 	return o.ApplyT(func(v Run) string { return v.Reason }).(pulumi.StringOutput)
 }
@@ -1300,20 +1300,20 @@ func (o TargetResultArrayOutput) Index(i pulumi.IntInput) TargetResultOutput {
 func init() {
 	pulumi.RegisterInputType(reflect.TypeOf((*AlicloudConfigInput)(nil)).Elem(), AlicloudConfigArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*AlicloudConfigPtrInput)(nil)).Elem(), AlicloudConfigArgs{})
-	pulumi.RegisterInputType(reflect.TypeOf((*AssumeRoleInput)(nil)).Elem(), AssumeRoleArgs{})
-	pulumi.RegisterInputType(reflect.TypeOf((*AssumeRolePtrInput)(nil)).Elem(), AssumeRoleArgs{})
-	pulumi.RegisterInputType(reflect.TypeOf((*EndpointsInput)(nil)).Elem(), EndpointsArgs{})
-	pulumi.RegisterInputType(reflect.TypeOf((*EndpointsPtrInput)(nil)).Elem(), EndpointsArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*HuaweicloudAssumeRoleInput)(nil)).Elem(), HuaweicloudAssumeRoleArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*HuaweicloudAssumeRolePtrInput)(nil)).Elem(), HuaweicloudAssumeRoleArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*HuaweicloudConfigInput)(nil)).Elem(), HuaweicloudConfigArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*HuaweicloudConfigPtrInput)(nil)).Elem(), HuaweicloudConfigArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*HuaweicloudEndpointsInput)(nil)).Elem(), HuaweicloudEndpointsArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*HuaweicloudEndpointsPtrInput)(nil)).Elem(), HuaweicloudEndpointsArgs{})
 	pulumi.RegisterOutputType(AlicloudConfigOutput{})
 	pulumi.RegisterOutputType(AlicloudConfigPtrOutput{})
-	pulumi.RegisterOutputType(AssumeRoleOutput{})
-	pulumi.RegisterOutputType(AssumeRolePtrOutput{})
-	pulumi.RegisterOutputType(EndpointsOutput{})
-	pulumi.RegisterOutputType(EndpointsPtrOutput{})
+	pulumi.RegisterOutputType(HuaweicloudAssumeRoleOutput{})
+	pulumi.RegisterOutputType(HuaweicloudAssumeRolePtrOutput{})
 	pulumi.RegisterOutputType(HuaweicloudConfigOutput{})
 	pulumi.RegisterOutputType(HuaweicloudConfigPtrOutput{})
+	pulumi.RegisterOutputType(HuaweicloudEndpointsOutput{})
+	pulumi.RegisterOutputType(HuaweicloudEndpointsPtrOutput{})
 	pulumi.RegisterOutputType(RunOutput{})
 	pulumi.RegisterOutputType(RunArrayOutput{})
 	pulumi.RegisterOutputType(TargetResultOutput{})

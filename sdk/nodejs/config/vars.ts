@@ -55,7 +55,7 @@ Object.defineProperty(exports, "connectTimeout", {
 });
 
 /**
- * The URL of an emulator, which every endpoint and credential then points at; or `embedded`: the provider runs one by itself and keeps its state in a file. No cloud is called.
+ * The URL of an emulator, which every endpoint and credential then points at; or `embedded`: the provider runs one by itself and keeps its state in a file. No cloud is called. From the environment: `CLOUDRETRY_EMULATOR`.
  */
 export declare const emulator: string | undefined;
 Object.defineProperty(exports, "emulator", {

@@ -12,7 +12,7 @@ import * as utilities from "../utilities";
  *
  * An answer of 200 carries a result per task, and `success` there says only that the command was accepted.
  *
- * Where the sources differ: the API text speaks of failed tasks only, the SDK and the product's pages also of paused ones, so `PAUSING` (also spelt `PAUSEING`; it means "is paused") can be retried. The text calls `is_sync_re_edit` mandatory in one place and optional in another, and leaves it out of its example: it is sent when it is set. A retry result says `error_msg` where a status says `error_message`. The text sets no limit on the number of tasks; the product advises ten in a call. An error code may come under HTTP 200 and 202.
+ * Creating it fires once; so does every change of a value in `triggers`, and a target that is added fires alone. After a failure the next `up` fires what failed, while attempts are left. A refresh, a changed setting and a delete fire nothing.
  *
  * Waiting ends when the transfer runs or is complete.
  *
@@ -78,7 +78,7 @@ export class JobBatchRetry extends pulumi.CustomResource {
     /**
      * The tasks to retry, each once. Any number: they are sent in requests of ten.
      */
-    declare public readonly jobs: pulumi.Output<outputs.drs.DrsJob[]>;
+    declare public readonly jobs: pulumi.Output<outputs.drs.Job[]>;
     /**
      * Language of the messages: `en-us` (the API's default) or `zh-cn`.
      */
@@ -210,7 +210,7 @@ export interface JobBatchRetryArgs {
     /**
      * The tasks to retry, each once. Any number: they are sent in requests of ten.
      */
-    jobs: pulumi.Input<pulumi.Input<inputs.drs.DrsJobArgs>[]>;
+    jobs: pulumi.Input<pulumi.Input<inputs.drs.JobArgs>[]>;
     /**
      * Language of the messages: `en-us` (the API's default) or `zh-cn`.
      */

@@ -12,7 +12,7 @@ import * as utilities from "../utilities";
  *
  * The request answers with an empty object, so the pool itself is asked what came of it.
  *
- * Where the sources differ: the SDK's list of scope states lacks `EnableFailed`, which the API documentation of the pool has; it is the one state that can be retried. The request takes one job type, not a list. That a retry from any other state is refused is inferred from the error example of the API text.
+ * Creating it fires once; so does every change of a value in `triggers`, and a target that is added fires alone. After a failure the next `up` fires what failed, while attempts are left. A refresh, a changed setting and a delete fire nothing.
  *
  * Waiting ends when the job type is Enabled.
  *

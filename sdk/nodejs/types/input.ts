@@ -11,11 +11,11 @@ import * as enums from "../types/enums";
  */
 export interface AlicloudConfigArgs {
     /**
-     * The AccessKey ID. It needs `secretKey` beside it.
+     * The AccessKey ID. It needs `secretKey` beside it. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_ID` or `ALICLOUD_ACCESS_KEY`.
      */
     accessKey?: pulumi.Input<string>;
     /**
-     * The RAM role of the ECS instance that this runs on.
+     * The RAM role of the ECS instance that this runs on. From the environment: `ALIBABA_CLOUD_ECS_METADATA` or `ALICLOUD_ECS_ROLE_NAME`.
      */
     ecsRoleName?: pulumi.Input<string>;
     /**
@@ -23,19 +23,19 @@ export interface AlicloudConfigArgs {
      */
     endpoint?: pulumi.Input<string>;
     /**
-     * A profile of the Alibaba Cloud CLI or of `~/.alibabacloud/credentials.ini`.
+     * A profile of the Alibaba Cloud CLI or of `~/.alibabacloud/credentials.ini`. From the environment: `ALIBABA_CLOUD_PROFILE` or `ALICLOUD_PROFILE`.
      */
     profile?: pulumi.Input<string>;
     /**
-     * The region, such as `cn-shanghai`.
+     * The region, such as `cn-shanghai`. From the environment: `ALIBABA_CLOUD_REGION_ID`, `ALIBABA_CLOUD_REGION` or `ALICLOUD_REGION`.
      */
     region?: pulumi.Input<string>;
     /**
-     * The AccessKey secret of `accessKey`.
+     * The AccessKey secret of `accessKey`. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_SECRET` or `ALICLOUD_SECRET_KEY`.
      */
     secretKey?: pulumi.Input<string>;
     /**
-     * The STS token, if the access key is a temporary one.
+     * The STS token, if the access key is a temporary one. From the environment: `ALIBABA_CLOUD_SECURITY_TOKEN` or `ALICLOUD_SECURITY_TOKEN`.
      */
     securityToken?: pulumi.Input<string>;
 }
@@ -43,17 +43,17 @@ export interface AlicloudConfigArgs {
 /**
  * An agency of another account, taken on with the credentials at hand.
  */
-export interface AssumeRoleArgs {
+export interface HuaweicloudAssumeRoleArgs {
     /**
-     * The name of the agency.
+     * The name of the agency. From the environment: `HW_ASSUME_ROLE_AGENCY_NAME`.
      */
     agencyName: pulumi.Input<string>;
     /**
-     * The id of that account; instead of `domainName`.
+     * The id of that account; instead of `domainName`. From the environment: `HW_ASSUME_ROLE_DOMAIN_ID`.
      */
     domainId?: pulumi.Input<string>;
     /**
-     * The name of the account (domain) that owns the agency.
+     * The name of the account (domain) that owns the agency. From the environment: `HW_ASSUME_ROLE_DOMAIN_NAME`.
      */
     domainName?: pulumi.Input<string>;
     /**
@@ -63,9 +63,79 @@ export interface AssumeRoleArgs {
 }
 
 /**
+ * Huawei Cloud and other clouds of the same make.
+ */
+export interface HuaweicloudConfigArgs {
+    /**
+     * The access key (AK). It needs `secretKey` beside it. From the environment: `HW_ACCESS_KEY` or `HUAWEICLOUD_SDK_AK`.
+     */
+    accessKey?: pulumi.Input<string>;
+    /**
+     * An agency to take on with these credentials.
+     */
+    assumeRole?: pulumi.Input<inputs.HuaweicloudAssumeRoleArgs>;
+    /**
+     * The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`. From the environment: `HW_AUTH_URL` or `OS_AUTH_URL`.
+     */
+    authUrl?: pulumi.Input<string>;
+    /**
+     * The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
+     */
+    cloud?: pulumi.Input<string>;
+    /**
+     * The account (domain) that `userName` belongs to. From the environment: `HW_DOMAIN_NAME` or `OS_USER_DOMAIN_NAME`.
+     */
+    domainName?: pulumi.Input<string>;
+    /**
+     * URLs of services that are not at their usual address.
+     */
+    endpoints?: pulumi.Input<inputs.HuaweicloudEndpointsArgs>;
+    /**
+     * The password of `userName`. From the environment: `HW_USER_PASSWORD` or `OS_PASSWORD`.
+     */
+    password?: pulumi.Input<string>;
+    /**
+     * The profile in `sharedConfigFile`. The default is the file's own current profile. From the environment: `HW_PROFILE`.
+     */
+    profile?: pulumi.Input<string>;
+    /**
+     * The id of the project. If it is not given, it is looked up by the project's name. From the environment: `HW_PROJECT_ID` or `OS_PROJECT_ID`.
+     */
+    projectId?: pulumi.Input<string>;
+    /**
+     * The name of the project. The default is the region's own project, named like the region. From the environment: `HW_PROJECT_NAME` or `OS_PROJECT_NAME`.
+     */
+    projectName?: pulumi.Input<string>;
+    /**
+     * The region, such as `eu-de`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
+     */
+    region?: pulumi.Input<string>;
+    /**
+     * The secret key (SK) of `accessKey`. From the environment: `HW_SECRET_KEY` or `HUAWEICLOUD_SDK_SK`.
+     */
+    secretKey?: pulumi.Input<string>;
+    /**
+     * The security token, if the access key is a temporary one. From the environment: `HW_SECURITY_TOKEN` or `HUAWEICLOUD_SDK_SECURITY_TOKEN`.
+     */
+    securityToken?: pulumi.Input<string>;
+    /**
+     * The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with `--cli-auth-encrypt=false`, or `~/.huaweicloud/credentials` of the SDKs. From the environment: `HW_SHARED_CONFIG_FILE`.
+     */
+    sharedConfigFile?: pulumi.Input<string>;
+    /**
+     * A token (X-Auth-Token) got elsewhere. It is used until it ends and is not renewed. From the environment: `HW_AUTH_TOKEN` or `OS_TOKEN`.
+     */
+    token?: pulumi.Input<string>;
+    /**
+     * The IAM user who signs in with `password`. From the environment: `HW_USER_NAME` or `OS_USERNAME`.
+     */
+    userName?: pulumi.Input<string>;
+}
+
+/**
  * Where each service is, if it is not at its usual address.
  */
-export interface EndpointsArgs {
+export interface HuaweicloudEndpointsArgs {
     /**
      * The URL of Data Replication Service.
      */
@@ -84,81 +154,11 @@ export interface EndpointsArgs {
     workspace?: pulumi.Input<string>;
 }
 
-/**
- * Huawei Cloud and other clouds of the same make.
- */
-export interface HuaweicloudConfigArgs {
-    /**
-     * The access key (AK). It needs `secretKey` beside it.
-     */
-    accessKey?: pulumi.Input<string>;
-    /**
-     * An agency to take on with these credentials.
-     */
-    assumeRole?: pulumi.Input<inputs.AssumeRoleArgs>;
-    /**
-     * The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`.
-     */
-    authUrl?: pulumi.Input<string>;
-    /**
-     * The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`.
-     */
-    cloud?: pulumi.Input<string>;
-    /**
-     * The account (domain) that `userName` belongs to.
-     */
-    domainName?: pulumi.Input<string>;
-    /**
-     * URLs of services that are not at their usual address.
-     */
-    endpoints?: pulumi.Input<inputs.EndpointsArgs>;
-    /**
-     * The password of `userName`.
-     */
-    password?: pulumi.Input<string>;
-    /**
-     * The profile in `sharedConfigFile`. The default is the file's own current profile.
-     */
-    profile?: pulumi.Input<string>;
-    /**
-     * The id of the project. If it is not given, it is looked up by the project's name.
-     */
-    projectId?: pulumi.Input<string>;
-    /**
-     * The name of the project. The default is the region's own project, named like the region.
-     */
-    projectName?: pulumi.Input<string>;
-    /**
-     * The region, such as `eu-de`.
-     */
-    region?: pulumi.Input<string>;
-    /**
-     * The secret key (SK) of `accessKey`.
-     */
-    secretKey?: pulumi.Input<string>;
-    /**
-     * The security token, if the access key is a temporary one.
-     */
-    securityToken?: pulumi.Input<string>;
-    /**
-     * The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with `--cli-auth-encrypt=false`, or `~/.huaweicloud/credentials` of the SDKs.
-     */
-    sharedConfigFile?: pulumi.Input<string>;
-    /**
-     * A token (X-Auth-Token) got elsewhere. It is used until it ends and is not renewed.
-     */
-    token?: pulumi.Input<string>;
-    /**
-     * The IAM user who signs in with `password`.
-     */
-    userName?: pulumi.Input<string>;
-}
-
 export namespace drs {
     /**
      * A task to retry.
      */
-    export interface DrsJobArgs {
+    export interface JobArgs {
         /**
          * Set to true when the task is started after its objects were edited again; else leave it out.
          */

@@ -11,11 +11,11 @@ import * as enums from "../types/enums";
  */
 export interface AlicloudConfig {
     /**
-     * The AccessKey ID. It needs `secretKey` beside it.
+     * The AccessKey ID. It needs `secretKey` beside it. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_ID` or `ALICLOUD_ACCESS_KEY`.
      */
     accessKey?: string;
     /**
-     * The RAM role of the ECS instance that this runs on.
+     * The RAM role of the ECS instance that this runs on. From the environment: `ALIBABA_CLOUD_ECS_METADATA` or `ALICLOUD_ECS_ROLE_NAME`.
      */
     ecsRoleName?: string;
     /**
@@ -23,19 +23,19 @@ export interface AlicloudConfig {
      */
     endpoint?: string;
     /**
-     * A profile of the Alibaba Cloud CLI or of `~/.alibabacloud/credentials.ini`.
+     * A profile of the Alibaba Cloud CLI or of `~/.alibabacloud/credentials.ini`. From the environment: `ALIBABA_CLOUD_PROFILE` or `ALICLOUD_PROFILE`.
      */
     profile?: string;
     /**
-     * The region, such as `cn-shanghai`.
+     * The region, such as `cn-shanghai`. From the environment: `ALIBABA_CLOUD_REGION_ID`, `ALIBABA_CLOUD_REGION` or `ALICLOUD_REGION`.
      */
     region?: string;
     /**
-     * The AccessKey secret of `accessKey`.
+     * The AccessKey secret of `accessKey`. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_SECRET` or `ALICLOUD_SECRET_KEY`.
      */
     secretKey?: string;
     /**
-     * The STS token, if the access key is a temporary one.
+     * The STS token, if the access key is a temporary one. From the environment: `ALIBABA_CLOUD_SECURITY_TOKEN` or `ALICLOUD_SECURITY_TOKEN`.
      */
     securityToken?: string;
 }
@@ -43,17 +43,17 @@ export interface AlicloudConfig {
 /**
  * An agency of another account, taken on with the credentials at hand.
  */
-export interface AssumeRole {
+export interface HuaweicloudAssumeRole {
     /**
-     * The name of the agency.
+     * The name of the agency. From the environment: `HW_ASSUME_ROLE_AGENCY_NAME`.
      */
     agencyName: string;
     /**
-     * The id of that account; instead of `domainName`.
+     * The id of that account; instead of `domainName`. From the environment: `HW_ASSUME_ROLE_DOMAIN_ID`.
      */
     domainId?: string;
     /**
-     * The name of the account (domain) that owns the agency.
+     * The name of the account (domain) that owns the agency. From the environment: `HW_ASSUME_ROLE_DOMAIN_NAME`.
      */
     domainName?: string;
     /**
@@ -63,9 +63,79 @@ export interface AssumeRole {
 }
 
 /**
+ * Huawei Cloud and other clouds of the same make.
+ */
+export interface HuaweicloudConfig {
+    /**
+     * The access key (AK). It needs `secretKey` beside it. From the environment: `HW_ACCESS_KEY` or `HUAWEICLOUD_SDK_AK`.
+     */
+    accessKey?: string;
+    /**
+     * An agency to take on with these credentials.
+     */
+    assumeRole?: outputs.HuaweicloudAssumeRole;
+    /**
+     * The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`. From the environment: `HW_AUTH_URL` or `OS_AUTH_URL`.
+     */
+    authUrl?: string;
+    /**
+     * The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
+     */
+    cloud?: string;
+    /**
+     * The account (domain) that `userName` belongs to. From the environment: `HW_DOMAIN_NAME` or `OS_USER_DOMAIN_NAME`.
+     */
+    domainName?: string;
+    /**
+     * URLs of services that are not at their usual address.
+     */
+    endpoints?: outputs.HuaweicloudEndpoints;
+    /**
+     * The password of `userName`. From the environment: `HW_USER_PASSWORD` or `OS_PASSWORD`.
+     */
+    password?: string;
+    /**
+     * The profile in `sharedConfigFile`. The default is the file's own current profile. From the environment: `HW_PROFILE`.
+     */
+    profile?: string;
+    /**
+     * The id of the project. If it is not given, it is looked up by the project's name. From the environment: `HW_PROJECT_ID` or `OS_PROJECT_ID`.
+     */
+    projectId?: string;
+    /**
+     * The name of the project. The default is the region's own project, named like the region. From the environment: `HW_PROJECT_NAME` or `OS_PROJECT_NAME`.
+     */
+    projectName?: string;
+    /**
+     * The region, such as `eu-de`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
+     */
+    region?: string;
+    /**
+     * The secret key (SK) of `accessKey`. From the environment: `HW_SECRET_KEY` or `HUAWEICLOUD_SDK_SK`.
+     */
+    secretKey?: string;
+    /**
+     * The security token, if the access key is a temporary one. From the environment: `HW_SECURITY_TOKEN` or `HUAWEICLOUD_SDK_SECURITY_TOKEN`.
+     */
+    securityToken?: string;
+    /**
+     * The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with `--cli-auth-encrypt=false`, or `~/.huaweicloud/credentials` of the SDKs. From the environment: `HW_SHARED_CONFIG_FILE`.
+     */
+    sharedConfigFile?: string;
+    /**
+     * A token (X-Auth-Token) got elsewhere. It is used until it ends and is not renewed. From the environment: `HW_AUTH_TOKEN` or `OS_TOKEN`.
+     */
+    token?: string;
+    /**
+     * The IAM user who signs in with `password`. From the environment: `HW_USER_NAME` or `OS_USERNAME`.
+     */
+    userName?: string;
+}
+
+/**
  * Where each service is, if it is not at its usual address.
  */
-export interface Endpoints {
+export interface HuaweicloudEndpoints {
     /**
      * The URL of Data Replication Service.
      */
@@ -82,76 +152,6 @@ export interface Endpoints {
      * The URL of Workspace.
      */
     workspace?: string;
-}
-
-/**
- * Huawei Cloud and other clouds of the same make.
- */
-export interface HuaweicloudConfig {
-    /**
-     * The access key (AK). It needs `secretKey` beside it.
-     */
-    accessKey?: string;
-    /**
-     * An agency to take on with these credentials.
-     */
-    assumeRole?: outputs.AssumeRole;
-    /**
-     * The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`.
-     */
-    authUrl?: string;
-    /**
-     * The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`.
-     */
-    cloud?: string;
-    /**
-     * The account (domain) that `userName` belongs to.
-     */
-    domainName?: string;
-    /**
-     * URLs of services that are not at their usual address.
-     */
-    endpoints?: outputs.Endpoints;
-    /**
-     * The password of `userName`.
-     */
-    password?: string;
-    /**
-     * The profile in `sharedConfigFile`. The default is the file's own current profile.
-     */
-    profile?: string;
-    /**
-     * The id of the project. If it is not given, it is looked up by the project's name.
-     */
-    projectId?: string;
-    /**
-     * The name of the project. The default is the region's own project, named like the region.
-     */
-    projectName?: string;
-    /**
-     * The region, such as `eu-de`.
-     */
-    region?: string;
-    /**
-     * The secret key (SK) of `accessKey`.
-     */
-    secretKey?: string;
-    /**
-     * The security token, if the access key is a temporary one.
-     */
-    securityToken?: string;
-    /**
-     * The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with `--cli-auth-encrypt=false`, or `~/.huaweicloud/credentials` of the SDKs.
-     */
-    sharedConfigFile?: string;
-    /**
-     * A token (X-Auth-Token) got elsewhere. It is used until it ends and is not renewed.
-     */
-    token?: string;
-    /**
-     * The IAM user who signs in with `password`.
-     */
-    userName?: string;
 }
 
 /**
@@ -179,7 +179,7 @@ export interface Run {
      */
     outcomes: {[key: string]: number};
     /**
-     * Why: `create`, `triggers`, `targets added`, `failed targets`, `resume` or `import adopted`.
+     * Why: `create`, `triggers`, `targets added`, `failed targets`, `resume`, `settings` or `import adopted`.
      */
     reason: string;
     /**
@@ -246,7 +246,7 @@ export namespace drs {
     /**
      * A task to retry.
      */
-    export interface DrsJob {
+    export interface Job {
         /**
          * Set to true when the task is started after its objects were edited again; else leave it out.
          */

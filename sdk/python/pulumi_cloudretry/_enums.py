@@ -20,7 +20,13 @@ class FireWhen(_builtins.str, Enum):
     Whether a target is looked at before it is fired.
     """
     ALWAYS = "always"
+    """
+    Fire without looking first.
+    """
     RETRYABLE = "retryable"
+    """
+    Look first, fire only what can be retried, and record the others as skipped.
+    """
 
 
 @pulumi.type_token("cloudretry:index:OnUnknown")
@@ -29,7 +35,13 @@ class OnUnknown(_builtins.str, Enum):
     What the next run does with a fire whose outcome even the cloud's state does not tell.
     """
     FAIL = "fail"
+    """
+    Fail, and fire nothing that may have been fired already.
+    """
     FIRE = "fire"
+    """
+    Fire it again: to be fired twice does no harm.
+    """
 
 
 @pulumi.type_token("cloudretry:index:Status")
@@ -73,4 +85,10 @@ class SuccessPolicy(_builtins.str, Enum):
     How many targets must succeed.
     """
     ALL = "all"
+    """
+    Every target must succeed.
+    """
     ANY = "any"
+    """
+    One target that succeeds is enough.
+    """

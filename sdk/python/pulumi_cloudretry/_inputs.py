@@ -18,12 +18,12 @@ from ._enums import *
 __all__ = [
     'AlicloudConfigArgs',
     'AlicloudConfigArgsDict',
-    'AssumeRoleArgs',
-    'AssumeRoleArgsDict',
-    'EndpointsArgs',
-    'EndpointsArgsDict',
+    'HuaweicloudAssumeRoleArgs',
+    'HuaweicloudAssumeRoleArgsDict',
     'HuaweicloudConfigArgs',
     'HuaweicloudConfigArgsDict',
+    'HuaweicloudEndpointsArgs',
+    'HuaweicloudEndpointsArgsDict',
 ]
 
 class AlicloudConfigArgsDict(TypedDict):
@@ -32,11 +32,11 @@ class AlicloudConfigArgsDict(TypedDict):
     """
     access_key: NotRequired[pulumi.Input[_builtins.str]]
     """
-    The AccessKey ID. It needs `secretKey` beside it.
+    The AccessKey ID. It needs `secretKey` beside it. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_ID` or `ALICLOUD_ACCESS_KEY`.
     """
     ecs_role_name: NotRequired[pulumi.Input[_builtins.str]]
     """
-    The RAM role of the ECS instance that this runs on.
+    The RAM role of the ECS instance that this runs on. From the environment: `ALIBABA_CLOUD_ECS_METADATA` or `ALICLOUD_ECS_ROLE_NAME`.
     """
     endpoint: NotRequired[pulumi.Input[_builtins.str]]
     """
@@ -44,19 +44,19 @@ class AlicloudConfigArgsDict(TypedDict):
     """
     profile: NotRequired[pulumi.Input[_builtins.str]]
     """
-    A profile of the Alibaba Cloud CLI or of `~/.alibabacloud/credentials.ini`.
+    A profile of the Alibaba Cloud CLI or of `~/.alibabacloud/credentials.ini`. From the environment: `ALIBABA_CLOUD_PROFILE` or `ALICLOUD_PROFILE`.
     """
     region: NotRequired[pulumi.Input[_builtins.str]]
     """
-    The region, such as `cn-shanghai`.
+    The region, such as `cn-shanghai`. From the environment: `ALIBABA_CLOUD_REGION_ID`, `ALIBABA_CLOUD_REGION` or `ALICLOUD_REGION`.
     """
     secret_key: NotRequired[pulumi.Input[_builtins.str]]
     """
-    The AccessKey secret of `accessKey`.
+    The AccessKey secret of `accessKey`. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_SECRET` or `ALICLOUD_SECRET_KEY`.
     """
     security_token: NotRequired[pulumi.Input[_builtins.str]]
     """
-    The STS token, if the access key is a temporary one.
+    The STS token, if the access key is a temporary one. From the environment: `ALIBABA_CLOUD_SECURITY_TOKEN` or `ALICLOUD_SECURITY_TOKEN`.
     """
 
 @pulumi.input_type
@@ -72,13 +72,13 @@ class AlicloudConfigArgs:
         """
         Alibaba Cloud. With no key, profile or role given, that cloud's standard credential chain is asked.
 
-        :param pulumi.Input[_builtins.str] access_key: The AccessKey ID. It needs `secretKey` beside it.
-        :param pulumi.Input[_builtins.str] ecs_role_name: The RAM role of the ECS instance that this runs on.
+        :param pulumi.Input[_builtins.str] access_key: The AccessKey ID. It needs `secretKey` beside it. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_ID` or `ALICLOUD_ACCESS_KEY`.
+        :param pulumi.Input[_builtins.str] ecs_role_name: The RAM role of the ECS instance that this runs on. From the environment: `ALIBABA_CLOUD_ECS_METADATA` or `ALICLOUD_ECS_ROLE_NAME`.
         :param pulumi.Input[_builtins.str] endpoint: The URL of E-HPC. The default is `https://ehpc.{region}.aliyuncs.com`.
-        :param pulumi.Input[_builtins.str] profile: A profile of the Alibaba Cloud CLI or of `~/.alibabacloud/credentials.ini`.
-        :param pulumi.Input[_builtins.str] region: The region, such as `cn-shanghai`.
-        :param pulumi.Input[_builtins.str] secret_key: The AccessKey secret of `accessKey`.
-        :param pulumi.Input[_builtins.str] security_token: The STS token, if the access key is a temporary one.
+        :param pulumi.Input[_builtins.str] profile: A profile of the Alibaba Cloud CLI or of `~/.alibabacloud/credentials.ini`. From the environment: `ALIBABA_CLOUD_PROFILE` or `ALICLOUD_PROFILE`.
+        :param pulumi.Input[_builtins.str] region: The region, such as `cn-shanghai`. From the environment: `ALIBABA_CLOUD_REGION_ID`, `ALIBABA_CLOUD_REGION` or `ALICLOUD_REGION`.
+        :param pulumi.Input[_builtins.str] secret_key: The AccessKey secret of `accessKey`. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_SECRET` or `ALICLOUD_SECRET_KEY`.
+        :param pulumi.Input[_builtins.str] security_token: The STS token, if the access key is a temporary one. From the environment: `ALIBABA_CLOUD_SECURITY_TOKEN` or `ALICLOUD_SECURITY_TOKEN`.
         """
         if access_key is not None:
             pulumi.set(__self__, "access_key", access_key)
@@ -99,7 +99,7 @@ class AlicloudConfigArgs:
     @pulumi.getter(name="accessKey")
     def access_key(self) -> Optional[pulumi.Input[_builtins.str]]:
         """
-        The AccessKey ID. It needs `secretKey` beside it.
+        The AccessKey ID. It needs `secretKey` beside it. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_ID` or `ALICLOUD_ACCESS_KEY`.
         """
         return pulumi.get(self, "access_key")
 
@@ -111,7 +111,7 @@ class AlicloudConfigArgs:
     @pulumi.getter(name="ecsRoleName")
     def ecs_role_name(self) -> Optional[pulumi.Input[_builtins.str]]:
         """
-        The RAM role of the ECS instance that this runs on.
+        The RAM role of the ECS instance that this runs on. From the environment: `ALIBABA_CLOUD_ECS_METADATA` or `ALICLOUD_ECS_ROLE_NAME`.
         """
         return pulumi.get(self, "ecs_role_name")
 
@@ -135,7 +135,7 @@ class AlicloudConfigArgs:
     @pulumi.getter
     def profile(self) -> Optional[pulumi.Input[_builtins.str]]:
         """
-        A profile of the Alibaba Cloud CLI or of `~/.alibabacloud/credentials.ini`.
+        A profile of the Alibaba Cloud CLI or of `~/.alibabacloud/credentials.ini`. From the environment: `ALIBABA_CLOUD_PROFILE` or `ALICLOUD_PROFILE`.
         """
         return pulumi.get(self, "profile")
 
@@ -147,7 +147,7 @@ class AlicloudConfigArgs:
     @pulumi.getter
     def region(self) -> Optional[pulumi.Input[_builtins.str]]:
         """
-        The region, such as `cn-shanghai`.
+        The region, such as `cn-shanghai`. From the environment: `ALIBABA_CLOUD_REGION_ID`, `ALIBABA_CLOUD_REGION` or `ALICLOUD_REGION`.
         """
         return pulumi.get(self, "region")
 
@@ -159,7 +159,7 @@ class AlicloudConfigArgs:
     @pulumi.getter(name="secretKey")
     def secret_key(self) -> Optional[pulumi.Input[_builtins.str]]:
         """
-        The AccessKey secret of `accessKey`.
+        The AccessKey secret of `accessKey`. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_SECRET` or `ALICLOUD_SECRET_KEY`.
         """
         return pulumi.get(self, "secret_key")
 
@@ -171,7 +171,7 @@ class AlicloudConfigArgs:
     @pulumi.getter(name="securityToken")
     def security_token(self) -> Optional[pulumi.Input[_builtins.str]]:
         """
-        The STS token, if the access key is a temporary one.
+        The STS token, if the access key is a temporary one. From the environment: `ALIBABA_CLOUD_SECURITY_TOKEN` or `ALICLOUD_SECURITY_TOKEN`.
         """
         return pulumi.get(self, "security_token")
 
@@ -180,21 +180,21 @@ class AlicloudConfigArgs:
         pulumi.set(self, "security_token", value)
 
 
-class AssumeRoleArgsDict(TypedDict):
+class HuaweicloudAssumeRoleArgsDict(TypedDict):
     """
     An agency of another account, taken on with the credentials at hand.
     """
     agency_name: pulumi.Input[_builtins.str]
     """
-    The name of the agency.
+    The name of the agency. From the environment: `HW_ASSUME_ROLE_AGENCY_NAME`.
     """
     domain_id: NotRequired[pulumi.Input[_builtins.str]]
     """
-    The id of that account; instead of `domainName`.
+    The id of that account; instead of `domainName`. From the environment: `HW_ASSUME_ROLE_DOMAIN_ID`.
     """
     domain_name: NotRequired[pulumi.Input[_builtins.str]]
     """
-    The name of the account (domain) that owns the agency.
+    The name of the account (domain) that owns the agency. From the environment: `HW_ASSUME_ROLE_DOMAIN_NAME`.
     """
     duration: NotRequired[pulumi.Input[_builtins.str]]
     """
@@ -202,7 +202,7 @@ class AssumeRoleArgsDict(TypedDict):
     """
 
 @pulumi.input_type
-class AssumeRoleArgs:
+class HuaweicloudAssumeRoleArgs:
     def __init__(__self__, *,
                  agency_name: pulumi.Input[_builtins.str],
                  domain_id: Optional[pulumi.Input[_builtins.str]] = None,
@@ -211,9 +211,9 @@ class AssumeRoleArgs:
         """
         An agency of another account, taken on with the credentials at hand.
 
-        :param pulumi.Input[_builtins.str] agency_name: The name of the agency.
-        :param pulumi.Input[_builtins.str] domain_id: The id of that account; instead of `domainName`.
-        :param pulumi.Input[_builtins.str] domain_name: The name of the account (domain) that owns the agency.
+        :param pulumi.Input[_builtins.str] agency_name: The name of the agency. From the environment: `HW_ASSUME_ROLE_AGENCY_NAME`.
+        :param pulumi.Input[_builtins.str] domain_id: The id of that account; instead of `domainName`. From the environment: `HW_ASSUME_ROLE_DOMAIN_ID`.
+        :param pulumi.Input[_builtins.str] domain_name: The name of the account (domain) that owns the agency. From the environment: `HW_ASSUME_ROLE_DOMAIN_NAME`.
         :param pulumi.Input[_builtins.str] duration: How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `"12h"`.
         """
         pulumi.set(__self__, "agency_name", agency_name)
@@ -228,7 +228,7 @@ class AssumeRoleArgs:
     @pulumi.getter(name="agencyName")
     def agency_name(self) -> pulumi.Input[_builtins.str]:
         """
-        The name of the agency.
+        The name of the agency. From the environment: `HW_ASSUME_ROLE_AGENCY_NAME`.
         """
         return pulumi.get(self, "agency_name")
 
@@ -240,7 +240,7 @@ class AssumeRoleArgs:
     @pulumi.getter(name="domainId")
     def domain_id(self) -> Optional[pulumi.Input[_builtins.str]]:
         """
-        The id of that account; instead of `domainName`.
+        The id of that account; instead of `domainName`. From the environment: `HW_ASSUME_ROLE_DOMAIN_ID`.
         """
         return pulumi.get(self, "domain_id")
 
@@ -252,7 +252,7 @@ class AssumeRoleArgs:
     @pulumi.getter(name="domainName")
     def domain_name(self) -> Optional[pulumi.Input[_builtins.str]]:
         """
-        The name of the account (domain) that owns the agency.
+        The name of the account (domain) that owns the agency. From the environment: `HW_ASSUME_ROLE_DOMAIN_NAME`.
         """
         return pulumi.get(self, "domain_name")
 
@@ -273,7 +273,341 @@ class AssumeRoleArgs:
         pulumi.set(self, "duration", value)
 
 
-class EndpointsArgsDict(TypedDict):
+class HuaweicloudConfigArgsDict(TypedDict):
+    """
+    Huawei Cloud and other clouds of the same make.
+    """
+    access_key: NotRequired[pulumi.Input[_builtins.str]]
+    """
+    The access key (AK). It needs `secretKey` beside it. From the environment: `HW_ACCESS_KEY` or `HUAWEICLOUD_SDK_AK`.
+    """
+    assume_role: NotRequired[pulumi.Input['HuaweicloudAssumeRoleArgsDict']]
+    """
+    An agency to take on with these credentials.
+    """
+    auth_url: NotRequired[pulumi.Input[_builtins.str]]
+    """
+    The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`. From the environment: `HW_AUTH_URL` or `OS_AUTH_URL`.
+    """
+    cloud: NotRequired[pulumi.Input[_builtins.str]]
+    """
+    The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
+    """
+    domain_name: NotRequired[pulumi.Input[_builtins.str]]
+    """
+    The account (domain) that `userName` belongs to. From the environment: `HW_DOMAIN_NAME` or `OS_USER_DOMAIN_NAME`.
+    """
+    endpoints: NotRequired[pulumi.Input['HuaweicloudEndpointsArgsDict']]
+    """
+    URLs of services that are not at their usual address.
+    """
+    password: NotRequired[pulumi.Input[_builtins.str]]
+    """
+    The password of `userName`. From the environment: `HW_USER_PASSWORD` or `OS_PASSWORD`.
+    """
+    profile: NotRequired[pulumi.Input[_builtins.str]]
+    """
+    The profile in `sharedConfigFile`. The default is the file's own current profile. From the environment: `HW_PROFILE`.
+    """
+    project_id: NotRequired[pulumi.Input[_builtins.str]]
+    """
+    The id of the project. If it is not given, it is looked up by the project's name. From the environment: `HW_PROJECT_ID` or `OS_PROJECT_ID`.
+    """
+    project_name: NotRequired[pulumi.Input[_builtins.str]]
+    """
+    The name of the project. The default is the region's own project, named like the region. From the environment: `HW_PROJECT_NAME` or `OS_PROJECT_NAME`.
+    """
+    region: NotRequired[pulumi.Input[_builtins.str]]
+    """
+    The region, such as `eu-de`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
+    """
+    secret_key: NotRequired[pulumi.Input[_builtins.str]]
+    """
+    The secret key (SK) of `accessKey`. From the environment: `HW_SECRET_KEY` or `HUAWEICLOUD_SDK_SK`.
+    """
+    security_token: NotRequired[pulumi.Input[_builtins.str]]
+    """
+    The security token, if the access key is a temporary one. From the environment: `HW_SECURITY_TOKEN` or `HUAWEICLOUD_SDK_SECURITY_TOKEN`.
+    """
+    shared_config_file: NotRequired[pulumi.Input[_builtins.str]]
+    """
+    The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with `--cli-auth-encrypt=false`, or `~/.huaweicloud/credentials` of the SDKs. From the environment: `HW_SHARED_CONFIG_FILE`.
+    """
+    token: NotRequired[pulumi.Input[_builtins.str]]
+    """
+    A token (X-Auth-Token) got elsewhere. It is used until it ends and is not renewed. From the environment: `HW_AUTH_TOKEN` or `OS_TOKEN`.
+    """
+    user_name: NotRequired[pulumi.Input[_builtins.str]]
+    """
+    The IAM user who signs in with `password`. From the environment: `HW_USER_NAME` or `OS_USERNAME`.
+    """
+
+@pulumi.input_type
+class HuaweicloudConfigArgs:
+    def __init__(__self__, *,
+                 access_key: Optional[pulumi.Input[_builtins.str]] = None,
+                 assume_role: Optional[pulumi.Input['HuaweicloudAssumeRoleArgs']] = None,
+                 auth_url: Optional[pulumi.Input[_builtins.str]] = None,
+                 cloud: Optional[pulumi.Input[_builtins.str]] = None,
+                 domain_name: Optional[pulumi.Input[_builtins.str]] = None,
+                 endpoints: Optional[pulumi.Input['HuaweicloudEndpointsArgs']] = None,
+                 password: Optional[pulumi.Input[_builtins.str]] = None,
+                 profile: Optional[pulumi.Input[_builtins.str]] = None,
+                 project_id: Optional[pulumi.Input[_builtins.str]] = None,
+                 project_name: Optional[pulumi.Input[_builtins.str]] = None,
+                 region: Optional[pulumi.Input[_builtins.str]] = None,
+                 secret_key: Optional[pulumi.Input[_builtins.str]] = None,
+                 security_token: Optional[pulumi.Input[_builtins.str]] = None,
+                 shared_config_file: Optional[pulumi.Input[_builtins.str]] = None,
+                 token: Optional[pulumi.Input[_builtins.str]] = None,
+                 user_name: Optional[pulumi.Input[_builtins.str]] = None):
+        """
+        Huawei Cloud and other clouds of the same make.
+
+        :param pulumi.Input[_builtins.str] access_key: The access key (AK). It needs `secretKey` beside it. From the environment: `HW_ACCESS_KEY` or `HUAWEICLOUD_SDK_AK`.
+        :param pulumi.Input['HuaweicloudAssumeRoleArgs'] assume_role: An agency to take on with these credentials.
+        :param pulumi.Input[_builtins.str] auth_url: The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`. From the environment: `HW_AUTH_URL` or `OS_AUTH_URL`.
+        :param pulumi.Input[_builtins.str] cloud: The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
+        :param pulumi.Input[_builtins.str] domain_name: The account (domain) that `userName` belongs to. From the environment: `HW_DOMAIN_NAME` or `OS_USER_DOMAIN_NAME`.
+        :param pulumi.Input['HuaweicloudEndpointsArgs'] endpoints: URLs of services that are not at their usual address.
+        :param pulumi.Input[_builtins.str] password: The password of `userName`. From the environment: `HW_USER_PASSWORD` or `OS_PASSWORD`.
+        :param pulumi.Input[_builtins.str] profile: The profile in `sharedConfigFile`. The default is the file's own current profile. From the environment: `HW_PROFILE`.
+        :param pulumi.Input[_builtins.str] project_id: The id of the project. If it is not given, it is looked up by the project's name. From the environment: `HW_PROJECT_ID` or `OS_PROJECT_ID`.
+        :param pulumi.Input[_builtins.str] project_name: The name of the project. The default is the region's own project, named like the region. From the environment: `HW_PROJECT_NAME` or `OS_PROJECT_NAME`.
+        :param pulumi.Input[_builtins.str] region: The region, such as `eu-de`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
+        :param pulumi.Input[_builtins.str] secret_key: The secret key (SK) of `accessKey`. From the environment: `HW_SECRET_KEY` or `HUAWEICLOUD_SDK_SK`.
+        :param pulumi.Input[_builtins.str] security_token: The security token, if the access key is a temporary one. From the environment: `HW_SECURITY_TOKEN` or `HUAWEICLOUD_SDK_SECURITY_TOKEN`.
+        :param pulumi.Input[_builtins.str] shared_config_file: The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with `--cli-auth-encrypt=false`, or `~/.huaweicloud/credentials` of the SDKs. From the environment: `HW_SHARED_CONFIG_FILE`.
+        :param pulumi.Input[_builtins.str] token: A token (X-Auth-Token) got elsewhere. It is used until it ends and is not renewed. From the environment: `HW_AUTH_TOKEN` or `OS_TOKEN`.
+        :param pulumi.Input[_builtins.str] user_name: The IAM user who signs in with `password`. From the environment: `HW_USER_NAME` or `OS_USERNAME`.
+        """
+        if access_key is not None:
+            pulumi.set(__self__, "access_key", access_key)
+        if assume_role is not None:
+            pulumi.set(__self__, "assume_role", assume_role)
+        if auth_url is not None:
+            pulumi.set(__self__, "auth_url", auth_url)
+        if cloud is not None:
+            pulumi.set(__self__, "cloud", cloud)
+        if domain_name is not None:
+            pulumi.set(__self__, "domain_name", domain_name)
+        if endpoints is not None:
+            pulumi.set(__self__, "endpoints", endpoints)
+        if password is not None:
+            pulumi.set(__self__, "password", password)
+        if profile is not None:
+            pulumi.set(__self__, "profile", profile)
+        if project_id is not None:
+            pulumi.set(__self__, "project_id", project_id)
+        if project_name is not None:
+            pulumi.set(__self__, "project_name", project_name)
+        if region is not None:
+            pulumi.set(__self__, "region", region)
+        if secret_key is not None:
+            pulumi.set(__self__, "secret_key", secret_key)
+        if security_token is not None:
+            pulumi.set(__self__, "security_token", security_token)
+        if shared_config_file is not None:
+            pulumi.set(__self__, "shared_config_file", shared_config_file)
+        if token is not None:
+            pulumi.set(__self__, "token", token)
+        if user_name is not None:
+            pulumi.set(__self__, "user_name", user_name)
+
+    @_builtins.property
+    @pulumi.getter(name="accessKey")
+    def access_key(self) -> Optional[pulumi.Input[_builtins.str]]:
+        """
+        The access key (AK). It needs `secretKey` beside it. From the environment: `HW_ACCESS_KEY` or `HUAWEICLOUD_SDK_AK`.
+        """
+        return pulumi.get(self, "access_key")
+
+    @access_key.setter
+    def access_key(self, value: Optional[pulumi.Input[_builtins.str]]):
+        pulumi.set(self, "access_key", value)
+
+    @_builtins.property
+    @pulumi.getter(name="assumeRole")
+    def assume_role(self) -> Optional[pulumi.Input['HuaweicloudAssumeRoleArgs']]:
+        """
+        An agency to take on with these credentials.
+        """
+        return pulumi.get(self, "assume_role")
+
+    @assume_role.setter
+    def assume_role(self, value: Optional[pulumi.Input['HuaweicloudAssumeRoleArgs']]):
+        pulumi.set(self, "assume_role", value)
+
+    @_builtins.property
+    @pulumi.getter(name="authUrl")
+    def auth_url(self) -> Optional[pulumi.Input[_builtins.str]]:
+        """
+        The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`. From the environment: `HW_AUTH_URL` or `OS_AUTH_URL`.
+        """
+        return pulumi.get(self, "auth_url")
+
+    @auth_url.setter
+    def auth_url(self, value: Optional[pulumi.Input[_builtins.str]]):
+        pulumi.set(self, "auth_url", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def cloud(self) -> Optional[pulumi.Input[_builtins.str]]:
+        """
+        The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
+        """
+        return pulumi.get(self, "cloud")
+
+    @cloud.setter
+    def cloud(self, value: Optional[pulumi.Input[_builtins.str]]):
+        pulumi.set(self, "cloud", value)
+
+    @_builtins.property
+    @pulumi.getter(name="domainName")
+    def domain_name(self) -> Optional[pulumi.Input[_builtins.str]]:
+        """
+        The account (domain) that `userName` belongs to. From the environment: `HW_DOMAIN_NAME` or `OS_USER_DOMAIN_NAME`.
+        """
+        return pulumi.get(self, "domain_name")
+
+    @domain_name.setter
+    def domain_name(self, value: Optional[pulumi.Input[_builtins.str]]):
+        pulumi.set(self, "domain_name", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def endpoints(self) -> Optional[pulumi.Input['HuaweicloudEndpointsArgs']]:
+        """
+        URLs of services that are not at their usual address.
+        """
+        return pulumi.get(self, "endpoints")
+
+    @endpoints.setter
+    def endpoints(self, value: Optional[pulumi.Input['HuaweicloudEndpointsArgs']]):
+        pulumi.set(self, "endpoints", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def password(self) -> Optional[pulumi.Input[_builtins.str]]:
+        """
+        The password of `userName`. From the environment: `HW_USER_PASSWORD` or `OS_PASSWORD`.
+        """
+        return pulumi.get(self, "password")
+
+    @password.setter
+    def password(self, value: Optional[pulumi.Input[_builtins.str]]):
+        pulumi.set(self, "password", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def profile(self) -> Optional[pulumi.Input[_builtins.str]]:
+        """
+        The profile in `sharedConfigFile`. The default is the file's own current profile. From the environment: `HW_PROFILE`.
+        """
+        return pulumi.get(self, "profile")
+
+    @profile.setter
+    def profile(self, value: Optional[pulumi.Input[_builtins.str]]):
+        pulumi.set(self, "profile", value)
+
+    @_builtins.property
+    @pulumi.getter(name="projectId")
+    def project_id(self) -> Optional[pulumi.Input[_builtins.str]]:
+        """
+        The id of the project. If it is not given, it is looked up by the project's name. From the environment: `HW_PROJECT_ID` or `OS_PROJECT_ID`.
+        """
+        return pulumi.get(self, "project_id")
+
+    @project_id.setter
+    def project_id(self, value: Optional[pulumi.Input[_builtins.str]]):
+        pulumi.set(self, "project_id", value)
+
+    @_builtins.property
+    @pulumi.getter(name="projectName")
+    def project_name(self) -> Optional[pulumi.Input[_builtins.str]]:
+        """
+        The name of the project. The default is the region's own project, named like the region. From the environment: `HW_PROJECT_NAME` or `OS_PROJECT_NAME`.
+        """
+        return pulumi.get(self, "project_name")
+
+    @project_name.setter
+    def project_name(self, value: Optional[pulumi.Input[_builtins.str]]):
+        pulumi.set(self, "project_name", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def region(self) -> Optional[pulumi.Input[_builtins.str]]:
+        """
+        The region, such as `eu-de`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
+        """
+        return pulumi.get(self, "region")
+
+    @region.setter
+    def region(self, value: Optional[pulumi.Input[_builtins.str]]):
+        pulumi.set(self, "region", value)
+
+    @_builtins.property
+    @pulumi.getter(name="secretKey")
+    def secret_key(self) -> Optional[pulumi.Input[_builtins.str]]:
+        """
+        The secret key (SK) of `accessKey`. From the environment: `HW_SECRET_KEY` or `HUAWEICLOUD_SDK_SK`.
+        """
+        return pulumi.get(self, "secret_key")
+
+    @secret_key.setter
+    def secret_key(self, value: Optional[pulumi.Input[_builtins.str]]):
+        pulumi.set(self, "secret_key", value)
+
+    @_builtins.property
+    @pulumi.getter(name="securityToken")
+    def security_token(self) -> Optional[pulumi.Input[_builtins.str]]:
+        """
+        The security token, if the access key is a temporary one. From the environment: `HW_SECURITY_TOKEN` or `HUAWEICLOUD_SDK_SECURITY_TOKEN`.
+        """
+        return pulumi.get(self, "security_token")
+
+    @security_token.setter
+    def security_token(self, value: Optional[pulumi.Input[_builtins.str]]):
+        pulumi.set(self, "security_token", value)
+
+    @_builtins.property
+    @pulumi.getter(name="sharedConfigFile")
+    def shared_config_file(self) -> Optional[pulumi.Input[_builtins.str]]:
+        """
+        The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with `--cli-auth-encrypt=false`, or `~/.huaweicloud/credentials` of the SDKs. From the environment: `HW_SHARED_CONFIG_FILE`.
+        """
+        return pulumi.get(self, "shared_config_file")
+
+    @shared_config_file.setter
+    def shared_config_file(self, value: Optional[pulumi.Input[_builtins.str]]):
+        pulumi.set(self, "shared_config_file", value)
+
+    @_builtins.property
+    @pulumi.getter
+    def token(self) -> Optional[pulumi.Input[_builtins.str]]:
+        """
+        A token (X-Auth-Token) got elsewhere. It is used until it ends and is not renewed. From the environment: `HW_AUTH_TOKEN` or `OS_TOKEN`.
+        """
+        return pulumi.get(self, "token")
+
+    @token.setter
+    def token(self, value: Optional[pulumi.Input[_builtins.str]]):
+        pulumi.set(self, "token", value)
+
+    @_builtins.property
+    @pulumi.getter(name="userName")
+    def user_name(self) -> Optional[pulumi.Input[_builtins.str]]:
+        """
+        The IAM user who signs in with `password`. From the environment: `HW_USER_NAME` or `OS_USERNAME`.
+        """
+        return pulumi.get(self, "user_name")
+
+    @user_name.setter
+    def user_name(self, value: Optional[pulumi.Input[_builtins.str]]):
+        pulumi.set(self, "user_name", value)
+
+
+class HuaweicloudEndpointsArgsDict(TypedDict):
     """
     Where each service is, if it is not at its usual address.
     """
@@ -295,7 +629,7 @@ class EndpointsArgsDict(TypedDict):
     """
 
 @pulumi.input_type
-class EndpointsArgs:
+class HuaweicloudEndpointsArgs:
     def __init__(__self__, *,
                  drs: Optional[pulumi.Input[_builtins.str]] = None,
                  iam: Optional[pulumi.Input[_builtins.str]] = None,
@@ -365,339 +699,5 @@ class EndpointsArgs:
     @workspace.setter
     def workspace(self, value: Optional[pulumi.Input[_builtins.str]]):
         pulumi.set(self, "workspace", value)
-
-
-class HuaweicloudConfigArgsDict(TypedDict):
-    """
-    Huawei Cloud and other clouds of the same make.
-    """
-    access_key: NotRequired[pulumi.Input[_builtins.str]]
-    """
-    The access key (AK). It needs `secretKey` beside it.
-    """
-    assume_role: NotRequired[pulumi.Input['AssumeRoleArgsDict']]
-    """
-    An agency to take on with these credentials.
-    """
-    auth_url: NotRequired[pulumi.Input[_builtins.str]]
-    """
-    The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`.
-    """
-    cloud: NotRequired[pulumi.Input[_builtins.str]]
-    """
-    The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`.
-    """
-    domain_name: NotRequired[pulumi.Input[_builtins.str]]
-    """
-    The account (domain) that `userName` belongs to.
-    """
-    endpoints: NotRequired[pulumi.Input['EndpointsArgsDict']]
-    """
-    URLs of services that are not at their usual address.
-    """
-    password: NotRequired[pulumi.Input[_builtins.str]]
-    """
-    The password of `userName`.
-    """
-    profile: NotRequired[pulumi.Input[_builtins.str]]
-    """
-    The profile in `sharedConfigFile`. The default is the file's own current profile.
-    """
-    project_id: NotRequired[pulumi.Input[_builtins.str]]
-    """
-    The id of the project. If it is not given, it is looked up by the project's name.
-    """
-    project_name: NotRequired[pulumi.Input[_builtins.str]]
-    """
-    The name of the project. The default is the region's own project, named like the region.
-    """
-    region: NotRequired[pulumi.Input[_builtins.str]]
-    """
-    The region, such as `eu-de`.
-    """
-    secret_key: NotRequired[pulumi.Input[_builtins.str]]
-    """
-    The secret key (SK) of `accessKey`.
-    """
-    security_token: NotRequired[pulumi.Input[_builtins.str]]
-    """
-    The security token, if the access key is a temporary one.
-    """
-    shared_config_file: NotRequired[pulumi.Input[_builtins.str]]
-    """
-    The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with `--cli-auth-encrypt=false`, or `~/.huaweicloud/credentials` of the SDKs.
-    """
-    token: NotRequired[pulumi.Input[_builtins.str]]
-    """
-    A token (X-Auth-Token) got elsewhere. It is used until it ends and is not renewed.
-    """
-    user_name: NotRequired[pulumi.Input[_builtins.str]]
-    """
-    The IAM user who signs in with `password`.
-    """
-
-@pulumi.input_type
-class HuaweicloudConfigArgs:
-    def __init__(__self__, *,
-                 access_key: Optional[pulumi.Input[_builtins.str]] = None,
-                 assume_role: Optional[pulumi.Input['AssumeRoleArgs']] = None,
-                 auth_url: Optional[pulumi.Input[_builtins.str]] = None,
-                 cloud: Optional[pulumi.Input[_builtins.str]] = None,
-                 domain_name: Optional[pulumi.Input[_builtins.str]] = None,
-                 endpoints: Optional[pulumi.Input['EndpointsArgs']] = None,
-                 password: Optional[pulumi.Input[_builtins.str]] = None,
-                 profile: Optional[pulumi.Input[_builtins.str]] = None,
-                 project_id: Optional[pulumi.Input[_builtins.str]] = None,
-                 project_name: Optional[pulumi.Input[_builtins.str]] = None,
-                 region: Optional[pulumi.Input[_builtins.str]] = None,
-                 secret_key: Optional[pulumi.Input[_builtins.str]] = None,
-                 security_token: Optional[pulumi.Input[_builtins.str]] = None,
-                 shared_config_file: Optional[pulumi.Input[_builtins.str]] = None,
-                 token: Optional[pulumi.Input[_builtins.str]] = None,
-                 user_name: Optional[pulumi.Input[_builtins.str]] = None):
-        """
-        Huawei Cloud and other clouds of the same make.
-
-        :param pulumi.Input[_builtins.str] access_key: The access key (AK). It needs `secretKey` beside it.
-        :param pulumi.Input['AssumeRoleArgs'] assume_role: An agency to take on with these credentials.
-        :param pulumi.Input[_builtins.str] auth_url: The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`.
-        :param pulumi.Input[_builtins.str] cloud: The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`.
-        :param pulumi.Input[_builtins.str] domain_name: The account (domain) that `userName` belongs to.
-        :param pulumi.Input['EndpointsArgs'] endpoints: URLs of services that are not at their usual address.
-        :param pulumi.Input[_builtins.str] password: The password of `userName`.
-        :param pulumi.Input[_builtins.str] profile: The profile in `sharedConfigFile`. The default is the file's own current profile.
-        :param pulumi.Input[_builtins.str] project_id: The id of the project. If it is not given, it is looked up by the project's name.
-        :param pulumi.Input[_builtins.str] project_name: The name of the project. The default is the region's own project, named like the region.
-        :param pulumi.Input[_builtins.str] region: The region, such as `eu-de`.
-        :param pulumi.Input[_builtins.str] secret_key: The secret key (SK) of `accessKey`.
-        :param pulumi.Input[_builtins.str] security_token: The security token, if the access key is a temporary one.
-        :param pulumi.Input[_builtins.str] shared_config_file: The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with `--cli-auth-encrypt=false`, or `~/.huaweicloud/credentials` of the SDKs.
-        :param pulumi.Input[_builtins.str] token: A token (X-Auth-Token) got elsewhere. It is used until it ends and is not renewed.
-        :param pulumi.Input[_builtins.str] user_name: The IAM user who signs in with `password`.
-        """
-        if access_key is not None:
-            pulumi.set(__self__, "access_key", access_key)
-        if assume_role is not None:
-            pulumi.set(__self__, "assume_role", assume_role)
-        if auth_url is not None:
-            pulumi.set(__self__, "auth_url", auth_url)
-        if cloud is not None:
-            pulumi.set(__self__, "cloud", cloud)
-        if domain_name is not None:
-            pulumi.set(__self__, "domain_name", domain_name)
-        if endpoints is not None:
-            pulumi.set(__self__, "endpoints", endpoints)
-        if password is not None:
-            pulumi.set(__self__, "password", password)
-        if profile is not None:
-            pulumi.set(__self__, "profile", profile)
-        if project_id is not None:
-            pulumi.set(__self__, "project_id", project_id)
-        if project_name is not None:
-            pulumi.set(__self__, "project_name", project_name)
-        if region is not None:
-            pulumi.set(__self__, "region", region)
-        if secret_key is not None:
-            pulumi.set(__self__, "secret_key", secret_key)
-        if security_token is not None:
-            pulumi.set(__self__, "security_token", security_token)
-        if shared_config_file is not None:
-            pulumi.set(__self__, "shared_config_file", shared_config_file)
-        if token is not None:
-            pulumi.set(__self__, "token", token)
-        if user_name is not None:
-            pulumi.set(__self__, "user_name", user_name)
-
-    @_builtins.property
-    @pulumi.getter(name="accessKey")
-    def access_key(self) -> Optional[pulumi.Input[_builtins.str]]:
-        """
-        The access key (AK). It needs `secretKey` beside it.
-        """
-        return pulumi.get(self, "access_key")
-
-    @access_key.setter
-    def access_key(self, value: Optional[pulumi.Input[_builtins.str]]):
-        pulumi.set(self, "access_key", value)
-
-    @_builtins.property
-    @pulumi.getter(name="assumeRole")
-    def assume_role(self) -> Optional[pulumi.Input['AssumeRoleArgs']]:
-        """
-        An agency to take on with these credentials.
-        """
-        return pulumi.get(self, "assume_role")
-
-    @assume_role.setter
-    def assume_role(self, value: Optional[pulumi.Input['AssumeRoleArgs']]):
-        pulumi.set(self, "assume_role", value)
-
-    @_builtins.property
-    @pulumi.getter(name="authUrl")
-    def auth_url(self) -> Optional[pulumi.Input[_builtins.str]]:
-        """
-        The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`.
-        """
-        return pulumi.get(self, "auth_url")
-
-    @auth_url.setter
-    def auth_url(self, value: Optional[pulumi.Input[_builtins.str]]):
-        pulumi.set(self, "auth_url", value)
-
-    @_builtins.property
-    @pulumi.getter
-    def cloud(self) -> Optional[pulumi.Input[_builtins.str]]:
-        """
-        The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`.
-        """
-        return pulumi.get(self, "cloud")
-
-    @cloud.setter
-    def cloud(self, value: Optional[pulumi.Input[_builtins.str]]):
-        pulumi.set(self, "cloud", value)
-
-    @_builtins.property
-    @pulumi.getter(name="domainName")
-    def domain_name(self) -> Optional[pulumi.Input[_builtins.str]]:
-        """
-        The account (domain) that `userName` belongs to.
-        """
-        return pulumi.get(self, "domain_name")
-
-    @domain_name.setter
-    def domain_name(self, value: Optional[pulumi.Input[_builtins.str]]):
-        pulumi.set(self, "domain_name", value)
-
-    @_builtins.property
-    @pulumi.getter
-    def endpoints(self) -> Optional[pulumi.Input['EndpointsArgs']]:
-        """
-        URLs of services that are not at their usual address.
-        """
-        return pulumi.get(self, "endpoints")
-
-    @endpoints.setter
-    def endpoints(self, value: Optional[pulumi.Input['EndpointsArgs']]):
-        pulumi.set(self, "endpoints", value)
-
-    @_builtins.property
-    @pulumi.getter
-    def password(self) -> Optional[pulumi.Input[_builtins.str]]:
-        """
-        The password of `userName`.
-        """
-        return pulumi.get(self, "password")
-
-    @password.setter
-    def password(self, value: Optional[pulumi.Input[_builtins.str]]):
-        pulumi.set(self, "password", value)
-
-    @_builtins.property
-    @pulumi.getter
-    def profile(self) -> Optional[pulumi.Input[_builtins.str]]:
-        """
-        The profile in `sharedConfigFile`. The default is the file's own current profile.
-        """
-        return pulumi.get(self, "profile")
-
-    @profile.setter
-    def profile(self, value: Optional[pulumi.Input[_builtins.str]]):
-        pulumi.set(self, "profile", value)
-
-    @_builtins.property
-    @pulumi.getter(name="projectId")
-    def project_id(self) -> Optional[pulumi.Input[_builtins.str]]:
-        """
-        The id of the project. If it is not given, it is looked up by the project's name.
-        """
-        return pulumi.get(self, "project_id")
-
-    @project_id.setter
-    def project_id(self, value: Optional[pulumi.Input[_builtins.str]]):
-        pulumi.set(self, "project_id", value)
-
-    @_builtins.property
-    @pulumi.getter(name="projectName")
-    def project_name(self) -> Optional[pulumi.Input[_builtins.str]]:
-        """
-        The name of the project. The default is the region's own project, named like the region.
-        """
-        return pulumi.get(self, "project_name")
-
-    @project_name.setter
-    def project_name(self, value: Optional[pulumi.Input[_builtins.str]]):
-        pulumi.set(self, "project_name", value)
-
-    @_builtins.property
-    @pulumi.getter
-    def region(self) -> Optional[pulumi.Input[_builtins.str]]:
-        """
-        The region, such as `eu-de`.
-        """
-        return pulumi.get(self, "region")
-
-    @region.setter
-    def region(self, value: Optional[pulumi.Input[_builtins.str]]):
-        pulumi.set(self, "region", value)
-
-    @_builtins.property
-    @pulumi.getter(name="secretKey")
-    def secret_key(self) -> Optional[pulumi.Input[_builtins.str]]:
-        """
-        The secret key (SK) of `accessKey`.
-        """
-        return pulumi.get(self, "secret_key")
-
-    @secret_key.setter
-    def secret_key(self, value: Optional[pulumi.Input[_builtins.str]]):
-        pulumi.set(self, "secret_key", value)
-
-    @_builtins.property
-    @pulumi.getter(name="securityToken")
-    def security_token(self) -> Optional[pulumi.Input[_builtins.str]]:
-        """
-        The security token, if the access key is a temporary one.
-        """
-        return pulumi.get(self, "security_token")
-
-    @security_token.setter
-    def security_token(self, value: Optional[pulumi.Input[_builtins.str]]):
-        pulumi.set(self, "security_token", value)
-
-    @_builtins.property
-    @pulumi.getter(name="sharedConfigFile")
-    def shared_config_file(self) -> Optional[pulumi.Input[_builtins.str]]:
-        """
-        The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with `--cli-auth-encrypt=false`, or `~/.huaweicloud/credentials` of the SDKs.
-        """
-        return pulumi.get(self, "shared_config_file")
-
-    @shared_config_file.setter
-    def shared_config_file(self, value: Optional[pulumi.Input[_builtins.str]]):
-        pulumi.set(self, "shared_config_file", value)
-
-    @_builtins.property
-    @pulumi.getter
-    def token(self) -> Optional[pulumi.Input[_builtins.str]]:
-        """
-        A token (X-Auth-Token) got elsewhere. It is used until it ends and is not renewed.
-        """
-        return pulumi.get(self, "token")
-
-    @token.setter
-    def token(self, value: Optional[pulumi.Input[_builtins.str]]):
-        pulumi.set(self, "token", value)
-
-    @_builtins.property
-    @pulumi.getter(name="userName")
-    def user_name(self) -> Optional[pulumi.Input[_builtins.str]]:
-        """
-        The IAM user who signs in with `password`.
-        """
-        return pulumi.get(self, "user_name")
-
-    @user_name.setter
-    def user_name(self, value: Optional[pulumi.Input[_builtins.str]]):
-        pulumi.set(self, "user_name", value)
 
 

@@ -18,9 +18,9 @@ from ._enums import *
 
 __all__ = [
     'AlicloudConfig',
-    'AssumeRole',
-    'Endpoints',
+    'HuaweicloudAssumeRole',
     'HuaweicloudConfig',
+    'HuaweicloudEndpoints',
     'Run',
     'TargetResult',
 ]
@@ -41,13 +41,13 @@ class AlicloudConfig(dict):
         """
         Alibaba Cloud. With no key, profile or role given, that cloud's standard credential chain is asked.
 
-        :param _builtins.str access_key: The AccessKey ID. It needs `secretKey` beside it.
-        :param _builtins.str ecs_role_name: The RAM role of the ECS instance that this runs on.
+        :param _builtins.str access_key: The AccessKey ID. It needs `secretKey` beside it. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_ID` or `ALICLOUD_ACCESS_KEY`.
+        :param _builtins.str ecs_role_name: The RAM role of the ECS instance that this runs on. From the environment: `ALIBABA_CLOUD_ECS_METADATA` or `ALICLOUD_ECS_ROLE_NAME`.
         :param _builtins.str endpoint: The URL of E-HPC. The default is `https://ehpc.{region}.aliyuncs.com`.
-        :param _builtins.str profile: A profile of the Alibaba Cloud CLI or of `~/.alibabacloud/credentials.ini`.
-        :param _builtins.str region: The region, such as `cn-shanghai`.
-        :param _builtins.str secret_key: The AccessKey secret of `accessKey`.
-        :param _builtins.str security_token: The STS token, if the access key is a temporary one.
+        :param _builtins.str profile: A profile of the Alibaba Cloud CLI or of `~/.alibabacloud/credentials.ini`. From the environment: `ALIBABA_CLOUD_PROFILE` or `ALICLOUD_PROFILE`.
+        :param _builtins.str region: The region, such as `cn-shanghai`. From the environment: `ALIBABA_CLOUD_REGION_ID`, `ALIBABA_CLOUD_REGION` or `ALICLOUD_REGION`.
+        :param _builtins.str secret_key: The AccessKey secret of `accessKey`. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_SECRET` or `ALICLOUD_SECRET_KEY`.
+        :param _builtins.str security_token: The STS token, if the access key is a temporary one. From the environment: `ALIBABA_CLOUD_SECURITY_TOKEN` or `ALICLOUD_SECURITY_TOKEN`.
         """
         if access_key is not None:
             pulumi.set(__self__, "access_key", access_key)
@@ -68,7 +68,7 @@ class AlicloudConfig(dict):
     @pulumi.getter(name="accessKey")
     def access_key(self) -> Optional[_builtins.str]:
         """
-        The AccessKey ID. It needs `secretKey` beside it.
+        The AccessKey ID. It needs `secretKey` beside it. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_ID` or `ALICLOUD_ACCESS_KEY`.
         """
         return pulumi.get(self, "access_key")
 
@@ -76,7 +76,7 @@ class AlicloudConfig(dict):
     @pulumi.getter(name="ecsRoleName")
     def ecs_role_name(self) -> Optional[_builtins.str]:
         """
-        The RAM role of the ECS instance that this runs on.
+        The RAM role of the ECS instance that this runs on. From the environment: `ALIBABA_CLOUD_ECS_METADATA` or `ALICLOUD_ECS_ROLE_NAME`.
         """
         return pulumi.get(self, "ecs_role_name")
 
@@ -92,7 +92,7 @@ class AlicloudConfig(dict):
     @pulumi.getter
     def profile(self) -> Optional[_builtins.str]:
         """
-        A profile of the Alibaba Cloud CLI or of `~/.alibabacloud/credentials.ini`.
+        A profile of the Alibaba Cloud CLI or of `~/.alibabacloud/credentials.ini`. From the environment: `ALIBABA_CLOUD_PROFILE` or `ALICLOUD_PROFILE`.
         """
         return pulumi.get(self, "profile")
 
@@ -100,7 +100,7 @@ class AlicloudConfig(dict):
     @pulumi.getter
     def region(self) -> Optional[_builtins.str]:
         """
-        The region, such as `cn-shanghai`.
+        The region, such as `cn-shanghai`. From the environment: `ALIBABA_CLOUD_REGION_ID`, `ALIBABA_CLOUD_REGION` or `ALICLOUD_REGION`.
         """
         return pulumi.get(self, "region")
 
@@ -108,7 +108,7 @@ class AlicloudConfig(dict):
     @pulumi.getter(name="secretKey")
     def secret_key(self) -> Optional[_builtins.str]:
         """
-        The AccessKey secret of `accessKey`.
+        The AccessKey secret of `accessKey`. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_SECRET` or `ALICLOUD_SECRET_KEY`.
         """
         return pulumi.get(self, "secret_key")
 
@@ -116,13 +116,13 @@ class AlicloudConfig(dict):
     @pulumi.getter(name="securityToken")
     def security_token(self) -> Optional[_builtins.str]:
         """
-        The STS token, if the access key is a temporary one.
+        The STS token, if the access key is a temporary one. From the environment: `ALIBABA_CLOUD_SECURITY_TOKEN` or `ALICLOUD_SECURITY_TOKEN`.
         """
         return pulumi.get(self, "security_token")
 
 
 @pulumi.output_type
-class AssumeRole(dict):
+class HuaweicloudAssumeRole(dict):
     """
     An agency of another account, taken on with the credentials at hand.
     """
@@ -134,9 +134,9 @@ class AssumeRole(dict):
         """
         An agency of another account, taken on with the credentials at hand.
 
-        :param _builtins.str agency_name: The name of the agency.
-        :param _builtins.str domain_id: The id of that account; instead of `domainName`.
-        :param _builtins.str domain_name: The name of the account (domain) that owns the agency.
+        :param _builtins.str agency_name: The name of the agency. From the environment: `HW_ASSUME_ROLE_AGENCY_NAME`.
+        :param _builtins.str domain_id: The id of that account; instead of `domainName`. From the environment: `HW_ASSUME_ROLE_DOMAIN_ID`.
+        :param _builtins.str domain_name: The name of the account (domain) that owns the agency. From the environment: `HW_ASSUME_ROLE_DOMAIN_NAME`.
         :param _builtins.str duration: How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `"12h"`.
         """
         pulumi.set(__self__, "agency_name", agency_name)
@@ -151,7 +151,7 @@ class AssumeRole(dict):
     @pulumi.getter(name="agencyName")
     def agency_name(self) -> _builtins.str:
         """
-        The name of the agency.
+        The name of the agency. From the environment: `HW_ASSUME_ROLE_AGENCY_NAME`.
         """
         return pulumi.get(self, "agency_name")
 
@@ -159,7 +159,7 @@ class AssumeRole(dict):
     @pulumi.getter(name="domainId")
     def domain_id(self) -> Optional[_builtins.str]:
         """
-        The id of that account; instead of `domainName`.
+        The id of that account; instead of `domainName`. From the environment: `HW_ASSUME_ROLE_DOMAIN_ID`.
         """
         return pulumi.get(self, "domain_id")
 
@@ -167,7 +167,7 @@ class AssumeRole(dict):
     @pulumi.getter(name="domainName")
     def domain_name(self) -> Optional[_builtins.str]:
         """
-        The name of the account (domain) that owns the agency.
+        The name of the account (domain) that owns the agency. From the environment: `HW_ASSUME_ROLE_DOMAIN_NAME`.
         """
         return pulumi.get(self, "domain_name")
 
@@ -181,7 +181,211 @@ class AssumeRole(dict):
 
 
 @pulumi.output_type
-class Endpoints(dict):
+class HuaweicloudConfig(dict):
+    """
+    Huawei Cloud and other clouds of the same make.
+    """
+    def __init__(__self__, *,
+                 access_key: Optional[_builtins.str] = None,
+                 assume_role: Optional['outputs.HuaweicloudAssumeRole'] = None,
+                 auth_url: Optional[_builtins.str] = None,
+                 cloud: Optional[_builtins.str] = None,
+                 domain_name: Optional[_builtins.str] = None,
+                 endpoints: Optional['outputs.HuaweicloudEndpoints'] = None,
+                 password: Optional[_builtins.str] = None,
+                 profile: Optional[_builtins.str] = None,
+                 project_id: Optional[_builtins.str] = None,
+                 project_name: Optional[_builtins.str] = None,
+                 region: Optional[_builtins.str] = None,
+                 secret_key: Optional[_builtins.str] = None,
+                 security_token: Optional[_builtins.str] = None,
+                 shared_config_file: Optional[_builtins.str] = None,
+                 token: Optional[_builtins.str] = None,
+                 user_name: Optional[_builtins.str] = None):
+        """
+        Huawei Cloud and other clouds of the same make.
+
+        :param _builtins.str access_key: The access key (AK). It needs `secretKey` beside it. From the environment: `HW_ACCESS_KEY` or `HUAWEICLOUD_SDK_AK`.
+        :param 'HuaweicloudAssumeRole' assume_role: An agency to take on with these credentials.
+        :param _builtins.str auth_url: The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`. From the environment: `HW_AUTH_URL` or `OS_AUTH_URL`.
+        :param _builtins.str cloud: The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
+        :param _builtins.str domain_name: The account (domain) that `userName` belongs to. From the environment: `HW_DOMAIN_NAME` or `OS_USER_DOMAIN_NAME`.
+        :param 'HuaweicloudEndpoints' endpoints: URLs of services that are not at their usual address.
+        :param _builtins.str password: The password of `userName`. From the environment: `HW_USER_PASSWORD` or `OS_PASSWORD`.
+        :param _builtins.str profile: The profile in `sharedConfigFile`. The default is the file's own current profile. From the environment: `HW_PROFILE`.
+        :param _builtins.str project_id: The id of the project. If it is not given, it is looked up by the project's name. From the environment: `HW_PROJECT_ID` or `OS_PROJECT_ID`.
+        :param _builtins.str project_name: The name of the project. The default is the region's own project, named like the region. From the environment: `HW_PROJECT_NAME` or `OS_PROJECT_NAME`.
+        :param _builtins.str region: The region, such as `eu-de`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
+        :param _builtins.str secret_key: The secret key (SK) of `accessKey`. From the environment: `HW_SECRET_KEY` or `HUAWEICLOUD_SDK_SK`.
+        :param _builtins.str security_token: The security token, if the access key is a temporary one. From the environment: `HW_SECURITY_TOKEN` or `HUAWEICLOUD_SDK_SECURITY_TOKEN`.
+        :param _builtins.str shared_config_file: The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with `--cli-auth-encrypt=false`, or `~/.huaweicloud/credentials` of the SDKs. From the environment: `HW_SHARED_CONFIG_FILE`.
+        :param _builtins.str token: A token (X-Auth-Token) got elsewhere. It is used until it ends and is not renewed. From the environment: `HW_AUTH_TOKEN` or `OS_TOKEN`.
+        :param _builtins.str user_name: The IAM user who signs in with `password`. From the environment: `HW_USER_NAME` or `OS_USERNAME`.
+        """
+        if access_key is not None:
+            pulumi.set(__self__, "access_key", access_key)
+        if assume_role is not None:
+            pulumi.set(__self__, "assume_role", assume_role)
+        if auth_url is not None:
+            pulumi.set(__self__, "auth_url", auth_url)
+        if cloud is not None:
+            pulumi.set(__self__, "cloud", cloud)
+        if domain_name is not None:
+            pulumi.set(__self__, "domain_name", domain_name)
+        if endpoints is not None:
+            pulumi.set(__self__, "endpoints", endpoints)
+        if password is not None:
+            pulumi.set(__self__, "password", password)
+        if profile is not None:
+            pulumi.set(__self__, "profile", profile)
+        if project_id is not None:
+            pulumi.set(__self__, "project_id", project_id)
+        if project_name is not None:
+            pulumi.set(__self__, "project_name", project_name)
+        if region is not None:
+            pulumi.set(__self__, "region", region)
+        if secret_key is not None:
+            pulumi.set(__self__, "secret_key", secret_key)
+        if security_token is not None:
+            pulumi.set(__self__, "security_token", security_token)
+        if shared_config_file is not None:
+            pulumi.set(__self__, "shared_config_file", shared_config_file)
+        if token is not None:
+            pulumi.set(__self__, "token", token)
+        if user_name is not None:
+            pulumi.set(__self__, "user_name", user_name)
+
+    @_builtins.property
+    @pulumi.getter(name="accessKey")
+    def access_key(self) -> Optional[_builtins.str]:
+        """
+        The access key (AK). It needs `secretKey` beside it. From the environment: `HW_ACCESS_KEY` or `HUAWEICLOUD_SDK_AK`.
+        """
+        return pulumi.get(self, "access_key")
+
+    @_builtins.property
+    @pulumi.getter(name="assumeRole")
+    def assume_role(self) -> Optional['outputs.HuaweicloudAssumeRole']:
+        """
+        An agency to take on with these credentials.
+        """
+        return pulumi.get(self, "assume_role")
+
+    @_builtins.property
+    @pulumi.getter(name="authUrl")
+    def auth_url(self) -> Optional[_builtins.str]:
+        """
+        The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`. From the environment: `HW_AUTH_URL` or `OS_AUTH_URL`.
+        """
+        return pulumi.get(self, "auth_url")
+
+    @_builtins.property
+    @pulumi.getter
+    def cloud(self) -> Optional[_builtins.str]:
+        """
+        The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
+        """
+        return pulumi.get(self, "cloud")
+
+    @_builtins.property
+    @pulumi.getter(name="domainName")
+    def domain_name(self) -> Optional[_builtins.str]:
+        """
+        The account (domain) that `userName` belongs to. From the environment: `HW_DOMAIN_NAME` or `OS_USER_DOMAIN_NAME`.
+        """
+        return pulumi.get(self, "domain_name")
+
+    @_builtins.property
+    @pulumi.getter
+    def endpoints(self) -> Optional['outputs.HuaweicloudEndpoints']:
+        """
+        URLs of services that are not at their usual address.
+        """
+        return pulumi.get(self, "endpoints")
+
+    @_builtins.property
+    @pulumi.getter
+    def password(self) -> Optional[_builtins.str]:
+        """
+        The password of `userName`. From the environment: `HW_USER_PASSWORD` or `OS_PASSWORD`.
+        """
+        return pulumi.get(self, "password")
+
+    @_builtins.property
+    @pulumi.getter
+    def profile(self) -> Optional[_builtins.str]:
+        """
+        The profile in `sharedConfigFile`. The default is the file's own current profile. From the environment: `HW_PROFILE`.
+        """
+        return pulumi.get(self, "profile")
+
+    @_builtins.property
+    @pulumi.getter(name="projectId")
+    def project_id(self) -> Optional[_builtins.str]:
+        """
+        The id of the project. If it is not given, it is looked up by the project's name. From the environment: `HW_PROJECT_ID` or `OS_PROJECT_ID`.
+        """
+        return pulumi.get(self, "project_id")
+
+    @_builtins.property
+    @pulumi.getter(name="projectName")
+    def project_name(self) -> Optional[_builtins.str]:
+        """
+        The name of the project. The default is the region's own project, named like the region. From the environment: `HW_PROJECT_NAME` or `OS_PROJECT_NAME`.
+        """
+        return pulumi.get(self, "project_name")
+
+    @_builtins.property
+    @pulumi.getter
+    def region(self) -> Optional[_builtins.str]:
+        """
+        The region, such as `eu-de`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
+        """
+        return pulumi.get(self, "region")
+
+    @_builtins.property
+    @pulumi.getter(name="secretKey")
+    def secret_key(self) -> Optional[_builtins.str]:
+        """
+        The secret key (SK) of `accessKey`. From the environment: `HW_SECRET_KEY` or `HUAWEICLOUD_SDK_SK`.
+        """
+        return pulumi.get(self, "secret_key")
+
+    @_builtins.property
+    @pulumi.getter(name="securityToken")
+    def security_token(self) -> Optional[_builtins.str]:
+        """
+        The security token, if the access key is a temporary one. From the environment: `HW_SECURITY_TOKEN` or `HUAWEICLOUD_SDK_SECURITY_TOKEN`.
+        """
+        return pulumi.get(self, "security_token")
+
+    @_builtins.property
+    @pulumi.getter(name="sharedConfigFile")
+    def shared_config_file(self) -> Optional[_builtins.str]:
+        """
+        The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with `--cli-auth-encrypt=false`, or `~/.huaweicloud/credentials` of the SDKs. From the environment: `HW_SHARED_CONFIG_FILE`.
+        """
+        return pulumi.get(self, "shared_config_file")
+
+    @_builtins.property
+    @pulumi.getter
+    def token(self) -> Optional[_builtins.str]:
+        """
+        A token (X-Auth-Token) got elsewhere. It is used until it ends and is not renewed. From the environment: `HW_AUTH_TOKEN` or `OS_TOKEN`.
+        """
+        return pulumi.get(self, "token")
+
+    @_builtins.property
+    @pulumi.getter(name="userName")
+    def user_name(self) -> Optional[_builtins.str]:
+        """
+        The IAM user who signs in with `password`. From the environment: `HW_USER_NAME` or `OS_USERNAME`.
+        """
+        return pulumi.get(self, "user_name")
+
+
+@pulumi.output_type
+class HuaweicloudEndpoints(dict):
     """
     Where each service is, if it is not at its usual address.
     """
@@ -241,210 +445,6 @@ class Endpoints(dict):
 
 
 @pulumi.output_type
-class HuaweicloudConfig(dict):
-    """
-    Huawei Cloud and other clouds of the same make.
-    """
-    def __init__(__self__, *,
-                 access_key: Optional[_builtins.str] = None,
-                 assume_role: Optional['outputs.AssumeRole'] = None,
-                 auth_url: Optional[_builtins.str] = None,
-                 cloud: Optional[_builtins.str] = None,
-                 domain_name: Optional[_builtins.str] = None,
-                 endpoints: Optional['outputs.Endpoints'] = None,
-                 password: Optional[_builtins.str] = None,
-                 profile: Optional[_builtins.str] = None,
-                 project_id: Optional[_builtins.str] = None,
-                 project_name: Optional[_builtins.str] = None,
-                 region: Optional[_builtins.str] = None,
-                 secret_key: Optional[_builtins.str] = None,
-                 security_token: Optional[_builtins.str] = None,
-                 shared_config_file: Optional[_builtins.str] = None,
-                 token: Optional[_builtins.str] = None,
-                 user_name: Optional[_builtins.str] = None):
-        """
-        Huawei Cloud and other clouds of the same make.
-
-        :param _builtins.str access_key: The access key (AK). It needs `secretKey` beside it.
-        :param 'AssumeRole' assume_role: An agency to take on with these credentials.
-        :param _builtins.str auth_url: The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`.
-        :param _builtins.str cloud: The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`.
-        :param _builtins.str domain_name: The account (domain) that `userName` belongs to.
-        :param 'Endpoints' endpoints: URLs of services that are not at their usual address.
-        :param _builtins.str password: The password of `userName`.
-        :param _builtins.str profile: The profile in `sharedConfigFile`. The default is the file's own current profile.
-        :param _builtins.str project_id: The id of the project. If it is not given, it is looked up by the project's name.
-        :param _builtins.str project_name: The name of the project. The default is the region's own project, named like the region.
-        :param _builtins.str region: The region, such as `eu-de`.
-        :param _builtins.str secret_key: The secret key (SK) of `accessKey`.
-        :param _builtins.str security_token: The security token, if the access key is a temporary one.
-        :param _builtins.str shared_config_file: The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with `--cli-auth-encrypt=false`, or `~/.huaweicloud/credentials` of the SDKs.
-        :param _builtins.str token: A token (X-Auth-Token) got elsewhere. It is used until it ends and is not renewed.
-        :param _builtins.str user_name: The IAM user who signs in with `password`.
-        """
-        if access_key is not None:
-            pulumi.set(__self__, "access_key", access_key)
-        if assume_role is not None:
-            pulumi.set(__self__, "assume_role", assume_role)
-        if auth_url is not None:
-            pulumi.set(__self__, "auth_url", auth_url)
-        if cloud is not None:
-            pulumi.set(__self__, "cloud", cloud)
-        if domain_name is not None:
-            pulumi.set(__self__, "domain_name", domain_name)
-        if endpoints is not None:
-            pulumi.set(__self__, "endpoints", endpoints)
-        if password is not None:
-            pulumi.set(__self__, "password", password)
-        if profile is not None:
-            pulumi.set(__self__, "profile", profile)
-        if project_id is not None:
-            pulumi.set(__self__, "project_id", project_id)
-        if project_name is not None:
-            pulumi.set(__self__, "project_name", project_name)
-        if region is not None:
-            pulumi.set(__self__, "region", region)
-        if secret_key is not None:
-            pulumi.set(__self__, "secret_key", secret_key)
-        if security_token is not None:
-            pulumi.set(__self__, "security_token", security_token)
-        if shared_config_file is not None:
-            pulumi.set(__self__, "shared_config_file", shared_config_file)
-        if token is not None:
-            pulumi.set(__self__, "token", token)
-        if user_name is not None:
-            pulumi.set(__self__, "user_name", user_name)
-
-    @_builtins.property
-    @pulumi.getter(name="accessKey")
-    def access_key(self) -> Optional[_builtins.str]:
-        """
-        The access key (AK). It needs `secretKey` beside it.
-        """
-        return pulumi.get(self, "access_key")
-
-    @_builtins.property
-    @pulumi.getter(name="assumeRole")
-    def assume_role(self) -> Optional['outputs.AssumeRole']:
-        """
-        An agency to take on with these credentials.
-        """
-        return pulumi.get(self, "assume_role")
-
-    @_builtins.property
-    @pulumi.getter(name="authUrl")
-    def auth_url(self) -> Optional[_builtins.str]:
-        """
-        The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`.
-        """
-        return pulumi.get(self, "auth_url")
-
-    @_builtins.property
-    @pulumi.getter
-    def cloud(self) -> Optional[_builtins.str]:
-        """
-        The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`.
-        """
-        return pulumi.get(self, "cloud")
-
-    @_builtins.property
-    @pulumi.getter(name="domainName")
-    def domain_name(self) -> Optional[_builtins.str]:
-        """
-        The account (domain) that `userName` belongs to.
-        """
-        return pulumi.get(self, "domain_name")
-
-    @_builtins.property
-    @pulumi.getter
-    def endpoints(self) -> Optional['outputs.Endpoints']:
-        """
-        URLs of services that are not at their usual address.
-        """
-        return pulumi.get(self, "endpoints")
-
-    @_builtins.property
-    @pulumi.getter
-    def password(self) -> Optional[_builtins.str]:
-        """
-        The password of `userName`.
-        """
-        return pulumi.get(self, "password")
-
-    @_builtins.property
-    @pulumi.getter
-    def profile(self) -> Optional[_builtins.str]:
-        """
-        The profile in `sharedConfigFile`. The default is the file's own current profile.
-        """
-        return pulumi.get(self, "profile")
-
-    @_builtins.property
-    @pulumi.getter(name="projectId")
-    def project_id(self) -> Optional[_builtins.str]:
-        """
-        The id of the project. If it is not given, it is looked up by the project's name.
-        """
-        return pulumi.get(self, "project_id")
-
-    @_builtins.property
-    @pulumi.getter(name="projectName")
-    def project_name(self) -> Optional[_builtins.str]:
-        """
-        The name of the project. The default is the region's own project, named like the region.
-        """
-        return pulumi.get(self, "project_name")
-
-    @_builtins.property
-    @pulumi.getter
-    def region(self) -> Optional[_builtins.str]:
-        """
-        The region, such as `eu-de`.
-        """
-        return pulumi.get(self, "region")
-
-    @_builtins.property
-    @pulumi.getter(name="secretKey")
-    def secret_key(self) -> Optional[_builtins.str]:
-        """
-        The secret key (SK) of `accessKey`.
-        """
-        return pulumi.get(self, "secret_key")
-
-    @_builtins.property
-    @pulumi.getter(name="securityToken")
-    def security_token(self) -> Optional[_builtins.str]:
-        """
-        The security token, if the access key is a temporary one.
-        """
-        return pulumi.get(self, "security_token")
-
-    @_builtins.property
-    @pulumi.getter(name="sharedConfigFile")
-    def shared_config_file(self) -> Optional[_builtins.str]:
-        """
-        The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with `--cli-auth-encrypt=false`, or `~/.huaweicloud/credentials` of the SDKs.
-        """
-        return pulumi.get(self, "shared_config_file")
-
-    @_builtins.property
-    @pulumi.getter
-    def token(self) -> Optional[_builtins.str]:
-        """
-        A token (X-Auth-Token) got elsewhere. It is used until it ends and is not renewed.
-        """
-        return pulumi.get(self, "token")
-
-    @_builtins.property
-    @pulumi.getter(name="userName")
-    def user_name(self) -> Optional[_builtins.str]:
-        """
-        The IAM user who signs in with `password`.
-        """
-        return pulumi.get(self, "user_name")
-
-
-@pulumi.output_type
 class Run(dict):
     """
     One run in the history.
@@ -485,7 +485,7 @@ class Run(dict):
         :param _builtins.int fired: How many targets were fired.
         :param _builtins.int generation: The generation that it belongs to.
         :param Mapping[str, _builtins.int] outcomes: How many targets ended with which status.
-        :param _builtins.str reason: Why: `create`, `triggers`, `targets added`, `failed targets`, `resume` or `import adopted`.
+        :param _builtins.str reason: Why: `create`, `triggers`, `targets added`, `failed targets`, `resume`, `settings` or `import adopted`.
         :param 'Status' status: The verdict of the run.
         :param Sequence[_builtins.str] failed_targets: At most 20 of the failed targets.
         :param Sequence[_builtins.str] request_ids: At most 20 of the cloud's request ids.
@@ -540,7 +540,7 @@ class Run(dict):
     @pulumi.getter
     def reason(self) -> _builtins.str:
         """
-        Why: `create`, `triggers`, `targets added`, `failed targets`, `resume` or `import adopted`.
+        Why: `create`, `triggers`, `targets added`, `failed targets`, `resume`, `settings` or `import adopted`.
         """
         return pulumi.get(self, "reason")
 

@@ -40,7 +40,7 @@ class ProviderArgs:
         :param pulumi.Input[_builtins.bool] allow_plain_http: Allow `http://` to other machines than this one. Credentials then travel in the clear. Default: `false`.
         :param pulumi.Input[_builtins.str] ca_file: A file of CA certificates to trust instead of the usual ones.
         :param pulumi.Input[_builtins.str] connect_timeout: How long making a connection may take, such as `10s`. Default: `"10s"`.
-        :param pulumi.Input[_builtins.str] emulator: The URL of an emulator, which every endpoint and credential then points at; or `embedded`: the provider runs one by itself and keeps its state in a file. No cloud is called.
+        :param pulumi.Input[_builtins.str] emulator: The URL of an emulator, which every endpoint and credential then points at; or `embedded`: the provider runs one by itself and keeps its state in a file. No cloud is called. From the environment: `CLOUDRETRY_EMULATOR`.
         :param pulumi.Input['HuaweicloudConfigArgs'] huaweicloud: Huawei Cloud.
         :param pulumi.Input[_builtins.str] journal_dir: Where the journal is kept. The default is a folder under `PULUMI_HOME`.
         :param pulumi.Input[_builtins.bool] journal_enabled: Record each fire before it leaves, so that a run cut off in the middle never fires twice. Default: `true`.
@@ -129,7 +129,7 @@ class ProviderArgs:
     @pulumi.getter
     def emulator(self) -> Optional[pulumi.Input[_builtins.str]]:
         """
-        The URL of an emulator, which every endpoint and credential then points at; or `embedded`: the provider runs one by itself and keeps its state in a file. No cloud is called.
+        The URL of an emulator, which every endpoint and credential then points at; or `embedded`: the provider runs one by itself and keeps its state in a file. No cloud is called. From the environment: `CLOUDRETRY_EMULATOR`.
         """
         return pulumi.get(self, "emulator")
 
@@ -255,7 +255,7 @@ class Provider(pulumi.ProviderResource):
                  requests_per_second: Optional[pulumi.Input[_builtins.float]] = None,
                  __props__=None):
         """
-        Where and how the clouds are called. Every property may also come from the stack's configuration (`cloudretry:*`) and, where its page names one, from the environment.
+        Where and how the clouds are called. Every property may also come from the stack's configuration (`cloudretry:*`); a secret stays out of the state if it comes from the environment.
 
 
         :param str resource_name: The name of the resource.
@@ -264,7 +264,7 @@ class Provider(pulumi.ProviderResource):
         :param pulumi.Input[_builtins.bool] allow_plain_http: Allow `http://` to other machines than this one. Credentials then travel in the clear. Default: `false`.
         :param pulumi.Input[_builtins.str] ca_file: A file of CA certificates to trust instead of the usual ones.
         :param pulumi.Input[_builtins.str] connect_timeout: How long making a connection may take, such as `10s`. Default: `"10s"`.
-        :param pulumi.Input[_builtins.str] emulator: The URL of an emulator, which every endpoint and credential then points at; or `embedded`: the provider runs one by itself and keeps its state in a file. No cloud is called.
+        :param pulumi.Input[_builtins.str] emulator: The URL of an emulator, which every endpoint and credential then points at; or `embedded`: the provider runs one by itself and keeps its state in a file. No cloud is called. From the environment: `CLOUDRETRY_EMULATOR`.
         :param pulumi.Input[Union['HuaweicloudConfigArgs', 'HuaweicloudConfigArgsDict']] huaweicloud: Huawei Cloud.
         :param pulumi.Input[_builtins.str] journal_dir: Where the journal is kept. The default is a folder under `PULUMI_HOME`.
         :param pulumi.Input[_builtins.bool] journal_enabled: Record each fire before it leaves, so that a run cut off in the middle never fires twice. Default: `true`.
@@ -281,7 +281,7 @@ class Provider(pulumi.ProviderResource):
                  args: Optional[ProviderArgs] = None,
                  opts: Optional[pulumi.ResourceOptions] = None):
         """
-        Where and how the clouds are called. Every property may also come from the stack's configuration (`cloudretry:*`) and, where its page names one, from the environment.
+        Where and how the clouds are called. Every property may also come from the stack's configuration (`cloudretry:*`); a secret stays out of the state if it comes from the environment.
 
 
         :param str resource_name: The name of the resource.

@@ -31,7 +31,7 @@ func GetConnectTimeout(ctx *pulumi.Context) string {
 	return config.Get(ctx, "cloudretry:connectTimeout")
 }
 
-// The URL of an emulator, which every endpoint and credential then points at; or `embedded`: the provider runs one by itself and keeps its state in a file. No cloud is called.
+// The URL of an emulator, which every endpoint and credential then points at; or `embedded`: the provider runs one by itself and keeps its state in a file. No cloud is called. From the environment: `CLOUDRETRY_EMULATOR`.
 func GetEmulator(ctx *pulumi.Context) string {
 	return config.Get(ctx, "cloudretry:emulator")
 }

@@ -17,7 +17,7 @@ import (
 //
 // An answer of 200 carries a result per task, and `success` there says only that the command was accepted.
 //
-// Where the sources differ: the API text speaks of failed tasks only, the SDK and the product's pages also of paused ones, so `PAUSING` (also spelt `PAUSEING`; it means "is paused") can be retried. The text calls `is_sync_re_edit` mandatory in one place and optional in another, and leaves it out of its example: it is sent when it is set. A retry result says `error_msg` where a status says `error_message`. The text sets no limit on the number of tasks; the product advises ten in a call. An error code may come under HTTP 200 and 202.
+// Creating it fires once; so does every change of a value in `triggers`, and a target that is added fires alone. After a failure the next `up` fires what failed, while attempts are left. A refresh, a changed setting and a delete fire nothing.
 //
 // Waiting ends when the transfer runs or is complete.
 //
@@ -42,7 +42,7 @@ type JobBatchRetry struct {
 	// The last 20 runs, oldest first.
 	History cloudretry.RunArrayOutput `pulumi:"history"`
 	// The tasks to retry, each once. Any number: they are sent in requests of ten.
-	Jobs DrsJobArrayOutput `pulumi:"jobs"`
+	Jobs JobArrayOutput `pulumi:"jobs"`
 	// Language of the messages: `en-us` (the API's default) or `zh-cn`.
 	Language LanguagePtrOutput `pulumi:"language"`
 	// How often one target may be fired in one generation, over all runs. When the attempts are spent, `up` fails and fires nothing. Default: `3`.
@@ -119,7 +119,7 @@ type jobBatchRetryArgs struct {
 	// `always` fires without looking. `retryable` looks at each target first, fires only those that can be retried and records the others as skipped, with the reason. Default: `"always"`.
 	FireWhen *cloudretry.FireWhen `pulumi:"fireWhen"`
 	// The tasks to retry, each once. Any number: they are sent in requests of ten.
-	Jobs []DrsJob `pulumi:"jobs"`
+	Jobs []Job `pulumi:"jobs"`
 	// Language of the messages: `en-us` (the API's default) or `zh-cn`.
 	Language *Language `pulumi:"language"`
 	// How often one target may be fired in one generation, over all runs. When the attempts are spent, `up` fails and fires nothing. Default: `3`.
@@ -149,7 +149,7 @@ type JobBatchRetryArgs struct {
 	// `always` fires without looking. `retryable` looks at each target first, fires only those that can be retried and records the others as skipped, with the reason. Default: `"always"`.
 	FireWhen cloudretry.FireWhenPtrInput
 	// The tasks to retry, each once. Any number: they are sent in requests of ten.
-	Jobs DrsJobArrayInput
+	Jobs JobArrayInput
 	// Language of the messages: `en-us` (the API's default) or `zh-cn`.
 	Language LanguagePtrInput
 	// How often one target may be fired in one generation, over all runs. When the attempts are spent, `up` fails and fires nothing. Default: `3`.
@@ -295,8 +295,8 @@ func (o JobBatchRetryOutput) History() cloudretry.RunArrayOutput {
 }
 
 // The tasks to retry, each once. Any number: they are sent in requests of ten.
-func (o JobBatchRetryOutput) Jobs() DrsJobArrayOutput {
-	return o.ApplyT(func(v *JobBatchRetry) DrsJobArrayOutput { return v.Jobs }).(DrsJobArrayOutput)
+func (o JobBatchRetryOutput) Jobs() JobArrayOutput {
+	return o.ApplyT(func(v *JobBatchRetry) JobArrayOutput { return v.Jobs }).(JobArrayOutput)
 }
 
 // Language of the messages: `en-us` (the API's default) or `zh-cn`.

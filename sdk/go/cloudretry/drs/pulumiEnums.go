@@ -14,7 +14,9 @@ import (
 type Language string
 
 const (
+	// English.
 	LanguageEnUs = Language("en-us")
+	// Chinese.
 	LanguageZhCn = Language("zh-cn")
 )
 

@@ -14,117 +14,117 @@ import (
 var _ = internal.GetEnvOrDefault
 
 // A task to retry.
-type DrsJob struct {
+type Job struct {
 	// Set to true when the task is started after its objects were edited again; else leave it out.
 	IsSyncReEdit *bool `pulumi:"isSyncReEdit"`
 	// Id of the task.
 	JobId string `pulumi:"jobId"`
 }
 
-// DrsJobInput is an input type that accepts DrsJobArgs and DrsJobOutput values.
-// You can construct a concrete instance of `DrsJobInput` via:
+// JobInput is an input type that accepts JobArgs and JobOutput values.
+// You can construct a concrete instance of `JobInput` via:
 //
-//	DrsJobArgs{...}
-type DrsJobInput interface {
+//	JobArgs{...}
+type JobInput interface {
 	pulumi.Input
 
-	ToDrsJobOutput() DrsJobOutput
-	ToDrsJobOutputWithContext(context.Context) DrsJobOutput
+	ToJobOutput() JobOutput
+	ToJobOutputWithContext(context.Context) JobOutput
 }
 
 // A task to retry.
-type DrsJobArgs struct {
+type JobArgs struct {
 	// Set to true when the task is started after its objects were edited again; else leave it out.
 	IsSyncReEdit pulumi.BoolPtrInput `pulumi:"isSyncReEdit"`
 	// Id of the task.
 	JobId pulumi.StringInput `pulumi:"jobId"`
 }
 
-func (DrsJobArgs) ElementType() reflect.Type {
-	return reflect.TypeOf((*DrsJob)(nil)).Elem()
+func (JobArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*Job)(nil)).Elem()
 }
 
-func (i DrsJobArgs) ToDrsJobOutput() DrsJobOutput {
-	return i.ToDrsJobOutputWithContext(context.Background())
+func (i JobArgs) ToJobOutput() JobOutput {
+	return i.ToJobOutputWithContext(context.Background())
 }
 
-func (i DrsJobArgs) ToDrsJobOutputWithContext(ctx context.Context) DrsJobOutput {
-	return pulumi.ToOutputWithContext(ctx, i).(DrsJobOutput)
+func (i JobArgs) ToJobOutputWithContext(ctx context.Context) JobOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(JobOutput)
 }
 
-// DrsJobArrayInput is an input type that accepts DrsJobArray and DrsJobArrayOutput values.
-// You can construct a concrete instance of `DrsJobArrayInput` via:
+// JobArrayInput is an input type that accepts JobArray and JobArrayOutput values.
+// You can construct a concrete instance of `JobArrayInput` via:
 //
-//	DrsJobArray{ DrsJobArgs{...} }
-type DrsJobArrayInput interface {
+//	JobArray{ JobArgs{...} }
+type JobArrayInput interface {
 	pulumi.Input
 
-	ToDrsJobArrayOutput() DrsJobArrayOutput
-	ToDrsJobArrayOutputWithContext(context.Context) DrsJobArrayOutput
+	ToJobArrayOutput() JobArrayOutput
+	ToJobArrayOutputWithContext(context.Context) JobArrayOutput
 }
 
-type DrsJobArray []DrsJobInput
+type JobArray []JobInput
 
-func (DrsJobArray) ElementType() reflect.Type {
-	return reflect.TypeOf((*[]DrsJob)(nil)).Elem()
+func (JobArray) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]Job)(nil)).Elem()
 }
 
-func (i DrsJobArray) ToDrsJobArrayOutput() DrsJobArrayOutput {
-	return i.ToDrsJobArrayOutputWithContext(context.Background())
+func (i JobArray) ToJobArrayOutput() JobArrayOutput {
+	return i.ToJobArrayOutputWithContext(context.Background())
 }
 
-func (i DrsJobArray) ToDrsJobArrayOutputWithContext(ctx context.Context) DrsJobArrayOutput {
-	return pulumi.ToOutputWithContext(ctx, i).(DrsJobArrayOutput)
+func (i JobArray) ToJobArrayOutputWithContext(ctx context.Context) JobArrayOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(JobArrayOutput)
 }
 
 // A task to retry.
-type DrsJobOutput struct{ *pulumi.OutputState }
+type JobOutput struct{ *pulumi.OutputState }
 
-func (DrsJobOutput) ElementType() reflect.Type {
-	return reflect.TypeOf((*DrsJob)(nil)).Elem()
+func (JobOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*Job)(nil)).Elem()
 }
 
-func (o DrsJobOutput) ToDrsJobOutput() DrsJobOutput {
+func (o JobOutput) ToJobOutput() JobOutput {
 	return o
 }
 
-func (o DrsJobOutput) ToDrsJobOutputWithContext(ctx context.Context) DrsJobOutput {
+func (o JobOutput) ToJobOutputWithContext(ctx context.Context) JobOutput {
 	return o
 }
 
 // Set to true when the task is started after its objects were edited again; else leave it out.
-func (o DrsJobOutput) IsSyncReEdit() pulumi.BoolPtrOutput {
-	return o.ApplyT(func(v DrsJob) *bool { return v.IsSyncReEdit }).(pulumi.BoolPtrOutput)
+func (o JobOutput) IsSyncReEdit() pulumi.BoolPtrOutput {
+	return o.ApplyT(func(v Job) *bool { return v.IsSyncReEdit }).(pulumi.BoolPtrOutput)
 }
 
 // Id of the task.
-func (o DrsJobOutput) JobId() pulumi.StringOutput {
-	return o.ApplyT(func(v DrsJob) string { return v.JobId }).(pulumi.StringOutput)
+func (o JobOutput) JobId() pulumi.StringOutput {
+	return o.ApplyT(func(v Job) string { return v.JobId }).(pulumi.StringOutput)
 }
 
-type DrsJobArrayOutput struct{ *pulumi.OutputState }
+type JobArrayOutput struct{ *pulumi.OutputState }
 
-func (DrsJobArrayOutput) ElementType() reflect.Type {
-	return reflect.TypeOf((*[]DrsJob)(nil)).Elem()
+func (JobArrayOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]Job)(nil)).Elem()
 }
 
-func (o DrsJobArrayOutput) ToDrsJobArrayOutput() DrsJobArrayOutput {
+func (o JobArrayOutput) ToJobArrayOutput() JobArrayOutput {
 	return o
 }
 
-func (o DrsJobArrayOutput) ToDrsJobArrayOutputWithContext(ctx context.Context) DrsJobArrayOutput {
+func (o JobArrayOutput) ToJobArrayOutputWithContext(ctx context.Context) JobArrayOutput {
 	return o
 }
 
-func (o DrsJobArrayOutput) Index(i pulumi.IntInput) DrsJobOutput {
-	return pulumi.All(o, i).ApplyT(func(vs []interface{}) DrsJob {
-		return vs[0].([]DrsJob)[vs[1].(int)]
-	}).(DrsJobOutput)
+func (o JobArrayOutput) Index(i pulumi.IntInput) JobOutput {
+	return pulumi.All(o, i).ApplyT(func(vs []interface{}) Job {
+		return vs[0].([]Job)[vs[1].(int)]
+	}).(JobOutput)
 }
 
 func init() {
-	pulumi.RegisterInputType(reflect.TypeOf((*DrsJobInput)(nil)).Elem(), DrsJobArgs{})
-	pulumi.RegisterInputType(reflect.TypeOf((*DrsJobArrayInput)(nil)).Elem(), DrsJobArray{})
-	pulumi.RegisterOutputType(DrsJobOutput{})
-	pulumi.RegisterOutputType(DrsJobArrayOutput{})
+	pulumi.RegisterInputType(reflect.TypeOf((*JobInput)(nil)).Elem(), JobArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*JobArrayInput)(nil)).Elem(), JobArray{})
+	pulumi.RegisterOutputType(JobOutput{})
+	pulumi.RegisterOutputType(JobArrayOutput{})
 }

@@ -14,8 +14,11 @@ import (
 type Scope string
 
 const (
-	ScopeTrain    = Scope("Train")
-	ScopeInfer    = Scope("Infer")
+	// Training jobs.
+	ScopeTrain = Scope("Train")
+	// Inference services.
+	ScopeInfer = Scope("Infer")
+	// Notebooks.
 	ScopeNotebook = Scope("Notebook")
 )
 

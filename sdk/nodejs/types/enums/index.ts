@@ -11,7 +11,13 @@ export {
 };
 
 export const FireWhen = {
+    /**
+     * Fire without looking first.
+     */
     Always: "always",
+    /**
+     * Look first, fire only what can be retried, and record the others as skipped.
+     */
     Retryable: "retryable",
 } as const;
 
@@ -21,7 +27,13 @@ export const FireWhen = {
 export type FireWhen = (typeof FireWhen)[keyof typeof FireWhen];
 
 export const OnUnknown = {
+    /**
+     * Fail, and fire nothing that may have been fired already.
+     */
     Fail: "fail",
+    /**
+     * Fire it again: to be fired twice does no harm.
+     */
     Fire: "fire",
 } as const;
 
@@ -67,7 +79,13 @@ export const Status = {
 export type Status = (typeof Status)[keyof typeof Status];
 
 export const SuccessPolicy = {
+    /**
+     * Every target must succeed.
+     */
     All: "all",
+    /**
+     * One target that succeeds is enough.
+     */
     Any: "any",
 } as const;
 

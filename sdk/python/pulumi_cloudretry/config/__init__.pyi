@@ -37,7 +37,7 @@ How long making a connection may take, such as `10s`. Default: `"10s"`.
 
 emulator: Optional[str]
 """
-The URL of an emulator, which every endpoint and credential then points at; or `embedded`: the provider runs one by itself and keeps its state in a file. No cloud is called.
+The URL of an emulator, which every endpoint and credential then points at; or `embedded`: the provider runs one by itself and keeps its state in a file. No cloud is called. From the environment: `CLOUDRETRY_EMULATOR`.
 """
 
 huaweicloud: Optional[str]

@@ -17,4 +17,10 @@ class Language(_builtins.str, Enum):
     The language of the API's messages.
     """
     EN_US = "en-us"
+    """
+    English.
+    """
     ZH_CN = "zh-cn"
+    """
+    Chinese.
+    """

@@ -16,11 +16,11 @@ from .. import _utilities
 from ._enums import *
 
 __all__ = [
-    'DrsJobArgs',
-    'DrsJobArgsDict',
+    'JobArgs',
+    'JobArgsDict',
 ]
 
-class DrsJobArgsDict(TypedDict):
+class JobArgsDict(TypedDict):
     """
     A task to retry.
     """
@@ -34,7 +34,7 @@ class DrsJobArgsDict(TypedDict):
     """
 
 @pulumi.input_type
-class DrsJobArgs:
+class JobArgs:
     def __init__(__self__, *,
                  job_id: pulumi.Input[_builtins.str],
                  is_sync_re_edit: Optional[pulumi.Input[_builtins.bool]] = None):

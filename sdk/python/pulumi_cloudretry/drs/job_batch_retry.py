@@ -24,7 +24,7 @@ __all__ = ['JobBatchRetryArgs', 'JobBatchRetry']
 @pulumi.input_type
 class JobBatchRetryArgs:
     def __init__(__self__, *,
-                 jobs: pulumi.Input[Sequence[pulumi.Input['DrsJobArgs']]],
+                 jobs: pulumi.Input[Sequence[pulumi.Input['JobArgs']]],
                  cooldown: Optional[pulumi.Input[_builtins.str]] = None,
                  fire_when: Optional[pulumi.Input['_root_enums.FireWhen']] = None,
                  language: Optional[pulumi.Input['Language']] = None,
@@ -40,7 +40,7 @@ class JobBatchRetryArgs:
         """
         The set of arguments for constructing a JobBatchRetry resource.
 
-        :param pulumi.Input[Sequence[pulumi.Input['DrsJobArgs']]] jobs: The tasks to retry, each once. Any number: they are sent in requests of ten.
+        :param pulumi.Input[Sequence[pulumi.Input['JobArgs']]] jobs: The tasks to retry, each once. Any number: they are sent in requests of ten.
         :param pulumi.Input[_builtins.str] cooldown: Least time between two fires of the same target, such as `10m`. A target that is still cooling down is not fired.
         :param pulumi.Input['_root_enums.FireWhen'] fire_when: `always` fires without looking. `retryable` looks at each target first, fires only those that can be retried and records the others as skipped, with the reason. Default: `"always"`.
         :param pulumi.Input['Language'] language: Language of the messages: `en-us` (the API's default) or `zh-cn`.
@@ -82,14 +82,14 @@ class JobBatchRetryArgs:
 
     @_builtins.property
     @pulumi.getter
-    def jobs(self) -> pulumi.Input[Sequence[pulumi.Input['DrsJobArgs']]]:
+    def jobs(self) -> pulumi.Input[Sequence[pulumi.Input['JobArgs']]]:
         """
         The tasks to retry, each once. Any number: they are sent in requests of ten.
         """
         return pulumi.get(self, "jobs")
 
     @jobs.setter
-    def jobs(self, value: pulumi.Input[Sequence[pulumi.Input['DrsJobArgs']]]):
+    def jobs(self, value: pulumi.Input[Sequence[pulumi.Input['JobArgs']]]):
         pulumi.set(self, "jobs", value)
 
     @_builtins.property
@@ -245,7 +245,7 @@ class JobBatchRetry(pulumi.CustomResource):
                  opts: Optional[pulumi.ResourceOptions] = None,
                  cooldown: Optional[pulumi.Input[_builtins.str]] = None,
                  fire_when: Optional[pulumi.Input['_root_enums.FireWhen']] = None,
-                 jobs: Optional[pulumi.Input[Sequence[pulumi.Input[Union['DrsJobArgs', 'DrsJobArgsDict']]]]] = None,
+                 jobs: Optional[pulumi.Input[Sequence[pulumi.Input[Union['JobArgs', 'JobArgsDict']]]]] = None,
                  language: Optional[pulumi.Input['Language']] = None,
                  max_attempts: Optional[pulumi.Input[_builtins.int]] = None,
                  on_unknown: Optional[pulumi.Input['_root_enums.OnUnknown']] = None,
@@ -262,7 +262,7 @@ class JobBatchRetry(pulumi.CustomResource):
 
         An answer of 200 carries a result per task, and `success` there says only that the command was accepted.
 
-        Where the sources differ: the API text speaks of failed tasks only, the SDK and the product's pages also of paused ones, so `PAUSING` (also spelt `PAUSEING`; it means "is paused") can be retried. The text calls `is_sync_re_edit` mandatory in one place and optional in another, and leaves it out of its example: it is sent when it is set. A retry result says `error_msg` where a status says `error_message`. The text sets no limit on the number of tasks; the product advises ten in a call. An error code may come under HTTP 200 and 202.
+        Creating it fires once; so does every change of a value in `triggers`, and a target that is added fires alone. After a failure the next `up` fires what failed, while attempts are left. A refresh, a changed setting and a delete fire nothing.
 
         Waiting ends when the transfer runs or is complete.
 
@@ -275,7 +275,7 @@ class JobBatchRetry(pulumi.CustomResource):
         :param pulumi.ResourceOptions opts: Options for the resource.
         :param pulumi.Input[_builtins.str] cooldown: Least time between two fires of the same target, such as `10m`. A target that is still cooling down is not fired.
         :param pulumi.Input['_root_enums.FireWhen'] fire_when: `always` fires without looking. `retryable` looks at each target first, fires only those that can be retried and records the others as skipped, with the reason. Default: `"always"`.
-        :param pulumi.Input[Sequence[pulumi.Input[Union['DrsJobArgs', 'DrsJobArgsDict']]]] jobs: The tasks to retry, each once. Any number: they are sent in requests of ten.
+        :param pulumi.Input[Sequence[pulumi.Input[Union['JobArgs', 'JobArgsDict']]]] jobs: The tasks to retry, each once. Any number: they are sent in requests of ten.
         :param pulumi.Input['Language'] language: Language of the messages: `en-us` (the API's default) or `zh-cn`.
         :param pulumi.Input[_builtins.int] max_attempts: How often one target may be fired in one generation, over all runs. When the attempts are spent, `up` fails and fires nothing. Default: `3`.
         :param pulumi.Input['_root_enums.OnUnknown'] on_unknown: What to do with a target whose fire got no answer, when its state does not tell either: `fail` and fire nothing, or `fire` it again. Default: `"fail"`.
@@ -298,7 +298,7 @@ class JobBatchRetry(pulumi.CustomResource):
 
         An answer of 200 carries a result per task, and `success` there says only that the command was accepted.
 
-        Where the sources differ: the API text speaks of failed tasks only, the SDK and the product's pages also of paused ones, so `PAUSING` (also spelt `PAUSEING`; it means "is paused") can be retried. The text calls `is_sync_re_edit` mandatory in one place and optional in another, and leaves it out of its example: it is sent when it is set. A retry result says `error_msg` where a status says `error_message`. The text sets no limit on the number of tasks; the product advises ten in a call. An error code may come under HTTP 200 and 202.
+        Creating it fires once; so does every change of a value in `triggers`, and a target that is added fires alone. After a failure the next `up` fires what failed, while attempts are left. A refresh, a changed setting and a delete fire nothing.
 
         Waiting ends when the transfer runs or is complete.
 
@@ -324,7 +324,7 @@ class JobBatchRetry(pulumi.CustomResource):
                  opts: Optional[pulumi.ResourceOptions] = None,
                  cooldown: Optional[pulumi.Input[_builtins.str]] = None,
                  fire_when: Optional[pulumi.Input['_root_enums.FireWhen']] = None,
-                 jobs: Optional[pulumi.Input[Sequence[pulumi.Input[Union['DrsJobArgs', 'DrsJobArgsDict']]]]] = None,
+                 jobs: Optional[pulumi.Input[Sequence[pulumi.Input[Union['JobArgs', 'JobArgsDict']]]]] = None,
                  language: Optional[pulumi.Input['Language']] = None,
                  max_attempts: Optional[pulumi.Input[_builtins.int]] = None,
                  on_unknown: Optional[pulumi.Input['_root_enums.OnUnknown']] = None,
@@ -470,7 +470,7 @@ class JobBatchRetry(pulumi.CustomResource):
 
     @_builtins.property
     @pulumi.getter
-    def jobs(self) -> pulumi.Output[Sequence['outputs.DrsJob']]:
+    def jobs(self) -> pulumi.Output[Sequence['outputs.Job']]:
         """
         The tasks to retry, each once. Any number: they are sent in requests of ten.
         """

@@ -16,11 +16,11 @@ from .. import _utilities
 from ._enums import *
 
 __all__ = [
-    'DrsJob',
+    'Job',
 ]
 
 @pulumi.output_type
-class DrsJob(dict):
+class Job(dict):
     """
     A task to retry.
     """
@@ -33,14 +33,14 @@ class DrsJob(dict):
             suggest = "is_sync_re_edit"
 
         if suggest:
-            pulumi.log.warn(f"Key '{key}' not found in DrsJob. Access the value via the '{suggest}' property getter instead.")
+            pulumi.log.warn(f"Key '{key}' not found in Job. Access the value via the '{suggest}' property getter instead.")
 
     def __getitem__(self, key: str) -> Any:
-        DrsJob.__key_warning(key)
+        Job.__key_warning(key)
         return super().__getitem__(key)
 
     def get(self, key: str, default = None) -> Any:
-        DrsJob.__key_warning(key)
+        Job.__key_warning(key)
         return super().get(key, default)
 
     def __init__(__self__, *,

@@ -258,7 +258,7 @@ class JobRerun(pulumi.CustomResource):
 
         The answer holds no result per job, and no state tells a failed job from a finished one. A rerun is recognized by the job's times (submit, start, last change), which are read before and after the fire.
 
-        Where the sources differ: both official clients send the parameters in the query of a GET; it is a POST here, with the same query, because a GET may be sent again by anything between here and the cloud. ListJobs' state filter is documented in two ways and so not used. PartFailure says nothing of the single job, so jobs whose times did not change are recorded as `Unknown`; so are those of AgentResponseTimeout.
+        Creating it fires once; so does every change of a value in `triggers`, and a target that is added fires alone. After a failure the next `up` fires what failed, while attempts are left. A refresh, a changed setting and a delete fire nothing.
 
         Waiting ends when the job is QUEUED or RUNNING with changed times, or FINISHED.
 
@@ -292,7 +292,7 @@ class JobRerun(pulumi.CustomResource):
 
         The answer holds no result per job, and no state tells a failed job from a finished one. A rerun is recognized by the job's times (submit, start, last change), which are read before and after the fire.
 
-        Where the sources differ: both official clients send the parameters in the query of a GET; it is a POST here, with the same query, because a GET may be sent again by anything between here and the cloud. ListJobs' state filter is documented in two ways and so not used. PartFailure says nothing of the single job, so jobs whose times did not change are recorded as `Unknown`; so are those of AgentResponseTimeout.
+        Creating it fires once; so does every change of a value in `triggers`, and a target that is added fires alone. After a failure the next `up` fires what failed, while attempts are left. A refresh, a changed setting and a delete fire nothing.
 
         Waiting ends when the job is QUEUED or RUNNING with changed times, or FINISHED.
 

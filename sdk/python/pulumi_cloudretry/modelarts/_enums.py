@@ -17,5 +17,14 @@ class Scope(_builtins.str, Enum):
     A job type of a resource pool.
     """
     TRAIN = "Train"
+    """
+    Training jobs.
+    """
     INFER = "Infer"
+    """
+    Inference services.
+    """
     NOTEBOOK = "Notebook"
+    """
+    Notebooks.
+    """

@@ -240,7 +240,7 @@ class VisualizationJobRestart(pulumi.CustomResource):
         """
         Restart a ModelArts visualization job that failed, was stopped or has ended.
 
-        Where the sources differ: this API reports its errors as `error_message` (others say `error_msg`), and the HTTP status of a refusal is not documented, so `is_success: false` is a refusal under 2xx as under 4xx (a 5xx leaves open what happened, whatever it says). Which states may be restarted is documented only by a refusal of status 8 (RUNNING); the others are inferred from the state's names.
+        Creating it fires once; so does every change of a value in `triggers`, and a target that is added fires alone. After a failure the next `up` fires what failed, while attempts are left. A refresh, a changed setting and a delete fire nothing.
 
         Waiting ends when the job is RUNNING.
 
@@ -273,7 +273,7 @@ class VisualizationJobRestart(pulumi.CustomResource):
         """
         Restart a ModelArts visualization job that failed, was stopped or has ended.
 
-        Where the sources differ: this API reports its errors as `error_message` (others say `error_msg`), and the HTTP status of a refusal is not documented, so `is_success: false` is a refusal under 2xx as under 4xx (a 5xx leaves open what happened, whatever it says). Which states may be restarted is documented only by a refusal of status 8 (RUNNING); the others are inferred from the state's names.
+        Creating it fires once; so does every change of a value in `triggers`, and a target that is added fires alone. After a failure the next `up` fires what failed, while attempts are left. A refresh, a changed setting and a delete fire nothing.
 
         Waiting ends when the job is RUNNING.
 

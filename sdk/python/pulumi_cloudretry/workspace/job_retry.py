@@ -240,7 +240,7 @@ class JobRetry(pulumi.CustomResource):
         """
         Retry a failed Workspace task. Only registration and deregistration tasks can be retried.
 
-        Where the sources differ: the example of the API text answers with another job id than it was asked for, so the returned id is watched (`retryJobId`), and the requested one where the returned one is not known. The states of a task are not enumerated: `FAIL` and `FAILED` are both taken for failed, `SUCCESS` for succeeded, `COMPLETE` for succeeded when no sub-task failed, anything else for in progress. The task itself is asked, not its sub-tasks: registration tasks may have none.
+        Creating it fires once; so does every change of a value in `triggers`, and a target that is added fires alone. After a failure the next `up` fires what failed, while attempts are left. A refresh, a changed setting and a delete fire nothing.
 
         Waiting ends when the task has succeeded.
 
@@ -271,7 +271,7 @@ class JobRetry(pulumi.CustomResource):
         """
         Retry a failed Workspace task. Only registration and deregistration tasks can be retried.
 
-        Where the sources differ: the example of the API text answers with another job id than it was asked for, so the returned id is watched (`retryJobId`), and the requested one where the returned one is not known. The states of a task are not enumerated: `FAIL` and `FAILED` are both taken for failed, `SUCCESS` for succeeded, `COMPLETE` for succeeded when no sub-task failed, anything else for in progress. The task itself is asked, not its sub-tasks: registration tasks may have none.
+        Creating it fires once; so does every change of a value in `triggers`, and a target that is added fires alone. After a failure the next `up` fires what failed, while attempts are left. A refresh, a changed setting and a delete fire nothing.
 
         Waiting ends when the task has succeeded.
 

@@ -3,7 +3,13 @@
 
 
 export const Language = {
+    /**
+     * English.
+     */
     EnUs: "en-us",
+    /**
+     * Chinese.
+     */
     ZhCn: "zh-cn",
 } as const;
 

@@ -3,8 +3,17 @@
 
 
 export const Scope = {
+    /**
+     * Training jobs.
+     */
     Train: "Train",
+    /**
+     * Inference services.
+     */
     Infer: "Infer",
+    /**
+     * Notebooks.
+     */
     Notebook: "Notebook",
 } as const;
 
