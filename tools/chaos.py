@@ -51,6 +51,9 @@ def main() -> int:
     parser.add_argument("--jobs", default="", help="runs at once, as engine,wire (default 3,6)")
     parser.add_argument("--json", type=Path, help="write everything that is known of every run here")
     parser.add_argument("--story", action="store_true", help="print the story of every run, not only of the bad ones")
+    parser.add_argument(
+        "--without-journal", action="store_true", help="switch the journal off, to see what it keeps from happening"
+    )
     options = parser.parse_args()
     try:
         named = [name for name in options.only.split(",") if name]
@@ -61,7 +64,7 @@ def main() -> int:
     jobs = dict(zip(JOBS, map(int, options.jobs.split(",")), strict=True)) if options.jobs else JOBS
     began = time.monotonic()
     finished = []
-    for done in played(chosen, jobs):
+    for done in played(chosen, jobs, with_journal=not options.without_journal):
         finished.append(done)
         tell(done, f"{len(finished)}/{len(chosen)}", options.story)
     print(report(finished, options.seed, time.monotonic() - began))
@@ -70,7 +73,7 @@ def main() -> int:
     return 0 if all(done.verdict.good for done in finished) else 1
 
 
-def played(chosen: list[Case], jobs: dict[str, int]) -> Iterator[Finished]:
+def played(chosen: list[Case], jobs: dict[str, int], *, with_journal: bool) -> Iterator[Finished]:
     """The cases as they finish, each driver's in processes of its own."""
     # An emulator is threads, and threads do not survive a fork.
     context = multiprocessing.get_context("spawn")
@@ -83,16 +86,18 @@ def played(chosen: list[Case], jobs: dict[str, int]) -> Iterator[Finished]:
                 mine = [case for case in chosen if case.driver == kind]
                 if mine:
                     pool = pools.enter_context(ProcessPoolExecutor(min(workers, len(mine)), context))
-                    futures |= {pool.submit(one, case, folder / case.name, template): case for case in mine}
+                    futures |= {
+                        pool.submit(one, case, folder / case.name, template, with_journal): case for case in mine
+                    }
             for future in as_completed(futures):
                 yield future.result()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def one(case: Case, folder: Path, template: Any) -> Finished:
+def one(case: Case, folder: Path, template: Any, with_journal: bool) -> Finished:
     """Play and judge a case."""
-    done = play(case, folder, template)
+    done = play(case, folder, template, with_journal=with_journal)
     return Finished(case, done, judge(done))
 
 

@@ -110,10 +110,12 @@ class _Strike:
     after: float = 0.0
 
 
-def play(case: Case, folder: Path, template: Any) -> Played:
+def play(case: Case, folder: Path, template: Any, *, with_journal: bool = True) -> Played:
     """Play a case in a folder that is thrown away."""
     begun = time.monotonic()
     stage = _Stage(case, folder, template)
+    if not with_journal:
+        stage.driver.config["journalEnabled"] = "false"
     try:
         stage.act()
     finally:
