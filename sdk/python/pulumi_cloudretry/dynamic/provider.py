@@ -24,16 +24,17 @@ from pulumi.dynamic import (
     ResourceProvider,
     UpdateResult,
 )
+from pulumi.output import Unknown
 from pulumi.runtime import rpc
 
 from cloudretry import lifecycle
 from cloudretry.actions import ACTIONS, Action
 from cloudretry.backend import ConfiguredBackend
 from cloudretry.config import ProviderConfig, load
-from cloudretry.errors import CloudRetryError
+from cloudretry.errors import CloudRetryError, InvalidInput
 from cloudretry.inputs import UNKNOWN, check
 
-__all__ = ["FAILURE", "JOURNAL_KEY", "TIMEOUTS", "ActionProvider"]
+__all__ = ["FAILURE", "JOURNAL_KEY", "TIMEOUTS", "ActionProvider", "RefreshFailed"]
 
 JOURNAL_KEY = "__journalKey"
 """Hidden input: who this resource is. The dynamic provider is not told a URN."""
@@ -45,6 +46,10 @@ FAILURE = "failure"
 """Output: why the last run fails the ``up``. The dynamic provider cannot fail and keep the state, so the program does."""
 
 _HIDDEN = frozenset({"__provider", JOURNAL_KEY, TIMEOUTS})
+
+
+class RefreshFailed(Exception):
+    """The cloud could not be asked. The engine's dynamic provider shows any error as a traceback; this one is short."""
 
 
 class ActionProvider(ResourceProvider):
@@ -72,8 +77,12 @@ class ActionProvider(ResourceProvider):
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         values = _visible(news)
         problems = check(self._action, values)
-        problems += self._backend.claims.take(str(news.get(JOURNAL_KEY)), self._action, values)
-        return CheckResult(news, [CheckFailure(problem.path, problem.reason) for problem in problems])
+        try:
+            claims = self._backend.claims
+        except CloudRetryError as error:
+            return CheckResult(news, [CheckFailure("", str(error))])
+        problems += claims.take(str(news.get(JOURNAL_KEY)), self._action, values)
+        return CheckResult(news, [_check_failure(problem) for problem in problems])
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         olds, backend, resource = _visible(_olds), self._backend, self._resource(_news)
@@ -105,8 +114,11 @@ class ActionProvider(ResourceProvider):
         return UpdateResult(_outputs(done, _news))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        circumstances = lifecycle.Circumstances(resource=self._resource(props))
-        done = asyncio.run(lifecycle.read(self._action, id_, _visible(props), self._backend, circumstances))
+        try:
+            circumstances = lifecycle.Circumstances(resource=self._resource(props))
+            done = asyncio.run(lifecycle.read(self._action, id_, _visible(props), self._backend, circumstances))
+        except CloudRetryError as error:
+            raise RefreshFailed(str(error)) from None
         kept = {name: props[name] for name in (FAILURE, JOURNAL_KEY, TIMEOUTS) if name in props}
         return ReadResult(done.resource_id, {**done.outputs, **kept})
 
@@ -121,6 +133,13 @@ class ActionProvider(ResourceProvider):
     def _circumstances(self, props: Mapping[str, Any], operation: str) -> lifecycle.Circumstances:
         seconds = (props.get(TIMEOUTS) or {}).get(operation, lifecycle.DEFAULT_TIMEOUT)
         return lifecycle.Circumstances(resource=self._resource(props), timeout=float(seconds))
+
+
+def _check_failure(problem: InvalidInput) -> CheckFailure:
+    # The engine shows a value beside the property, and looks for it at the top only: below, it would say `<nil>`.
+    if problem.path.isidentifier():
+        return CheckFailure(problem.path, problem.reason)
+    return CheckFailure("", str(problem))
 
 
 @lru_cache(maxsize=8)
@@ -143,7 +162,7 @@ def _visible(props: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if value == rpc.UNKNOWN:
+    if value == rpc.UNKNOWN or isinstance(value, Unknown):
         return UNKNOWN
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
