@@ -16,8 +16,8 @@ from pulumi_cloudretry import dynamic
 
 
 class LaterProvider(ResourceProvider):
-    def create(self, props):
-        return CreateResult("later", {"value": props["value"]})
+    def create(self, _props):
+        return CreateResult("later", {"value": "now"})
 
 
 class Later(Resource):
@@ -26,6 +26,7 @@ class Later(Resource):
 
 declared = json.loads(Path("resources.json").read_text(encoding="utf-8"))
 components = {}
+laters = []
 providers = {}
 resources = {}
 
@@ -41,7 +42,8 @@ def valued(value, name):
         resource, prop = value["$output"]
         return getattr(resources[resource], prop)
     if "$later" in value:
-        later = Later(LaterProvider(), f"later-{name}", {"value": None})
+        laters.append(Later(LaterProvider(), f"later-{name}-{len(laters)}", {"value": None}))
+        later = laters[-1]
         return later.value.apply(lambda _: value["$later"])
     return {key: valued(item, name) for key, item in value.items()}
 
@@ -56,6 +58,7 @@ def job(item):
 
 def options(given):
     given = {snake(name): value for name, value in given.items()}
+    given["depends_on"] = [resources[name] for name in given.get("depends_on", ())]
     for name, known in (("parent", components), ("provider", providers)):
         if name in given:
             given[name] = known[given[name]]

@@ -81,6 +81,10 @@ _AT_FIRST = {
 _CHANGES = frozenset(action.fires.name for action in ACTIONS.values())
 
 
+_OF_ENGINE = re.compile(rb"[IWEF]\d{4} [\d:.]+ +\d+ \w+\.go:\d+\] ")
+_HALVES = ("create-replacement", "delete-replaced")
+
+
 @dataclass(frozen=True)
 class Step:
     """What the engine did, or in a preview would do, with one resource."""
@@ -103,11 +107,11 @@ class Ran:
 
     @property
     def steps(self) -> dict[str, Step]:
-        """What happened to each resource, by name; the last step of those with several."""
+        """What happened to each resource, by name. A replacement is one step here."""
         steps: dict[str, Step] = {}
         for event in self.events:
             metadata = event.get("resourcePreEvent", {}).get("metadata")
-            if metadata and not metadata["type"].startswith("pulumi:"):
+            if metadata and not metadata["type"].startswith("pulumi:") and metadata["op"] not in _HALVES:
                 diff = {path: change["diffKind"] for path, change in (metadata.get("detailedDiff") or {}).items()}
                 steps[name_of(metadata["urn"])] = Step(metadata["op"], diff, tuple(metadata.get("keys") or ()))
         return steps
@@ -184,45 +188,49 @@ class Project:
 
     # --- commands ---
 
-    def up(self, *arguments: str, code: int = 0, environment: Mapping[str, str] | None = None) -> Ran:
+    def up(self, *arguments: str, fails: bool = False) -> Ran:
         """`pulumi up` without the preview."""
-        return self.run("up", "--yes", "--skip-preview", *arguments, code=code, environment=environment)
+        return self.run("up", "--yes", "--skip-preview", *arguments, fails=fails)
 
-    def preview(self, *arguments: str, code: int = 0) -> Ran:
-        return self.run("preview", "--diff", *arguments, code=code)
+    def preview(self, *arguments: str, fails: bool = False) -> Ran:
+        return self.run("preview", "--diff", *arguments, fails=fails)
 
-    def refresh(self, *arguments: str, code: int = 0) -> Ran:
-        return self.run("refresh", "--yes", "--skip-preview", *arguments, code=code)
+    def refresh(self, *arguments: str, fails: bool = False, traceback: bool = False) -> Ran:
+        return self.run("refresh", "--yes", "--skip-preview", *arguments, fails=fails, traceback=traceback)
 
-    def destroy(self, *arguments: str, code: int = 0) -> Ran:
-        return self.run("destroy", "--yes", "--skip-preview", *arguments, code=code)
+    def destroy(self, *arguments: str, fails: bool = False) -> Ran:
+        return self.run("destroy", "--yes", "--skip-preview", *arguments, fails=fails)
 
-    def import_(self, token: str, name: str, identifier: str, *arguments: str, code: int = 0) -> Ran:
+    def import_(self, ids: Mapping[str, tuple[str, str]], *, fails: bool = False) -> Ran:
+        """`pulumi import` of several resources: their names, types and ids."""
+        listed = [{"name": name, "type": f"cloudretry:{kind}", "id": key} for name, (kind, key) in ids.items()]
+        file = self.folder / "import.json"
+        file.write_text(json.dumps({"resources": listed}), encoding="utf-8")
         chosen = ("--yes", "--skip-preview", "--protect=false", "--generate-code=false")
-        return self.run("import", token, name, identifier, *chosen, *arguments, code=code)
+        return self.run("import", "--file", str(file), *chosen, fails=fails)
 
     def taint(self, name: str) -> None:
         """`pulumi state taint`."""
         self._plainly("state", "taint", self.urn(name), "--yes")
 
-    def run(self, *arguments: str, code: int = 0, environment: Mapping[str, str] | None = None) -> Ran:
-        """Run a command that has events to its end, and check its exit code."""
-        begun = time.monotonic()
-        with self.started(*arguments, environment=environment) as running:
+    def set_secret(self, path: str, value: str) -> None:
+        """Put a secret into the stack's configuration, until :meth:`configure` is called."""
+        self._plainly("config", "set", "--secret", "--path", path, value)
+
+    def run(self, *arguments: str, fails: bool = False, traceback: bool = False) -> Ran:
+        """Run a command that has events to its end, and check its exit code and that it shows no traceback."""
+        with self.started(*arguments) as running:
             ran = running.ended()
-        assert ran.code == code, f"pulumi {' '.join(arguments)}: exit code {ran.code}\n{ran.text}"
-        assert "Traceback" not in ran.text, ran.text
-        assert time.monotonic() - begun < LONGEST_COMMAND
+        assert (ran.code != 0) == fails, f"pulumi {' '.join(arguments)}: exit code {ran.code}\n{ran.text}"
+        assert ("Traceback" in ran.text) == traceback, ran.text
         return ran
 
-    def started(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Running:
+    def started(self, *arguments: str) -> Running:
         """A command that has events, on its way."""
         self._commands += 1
         events = self.folder.parent / f"events-{self._commands}.json"
         command = ["pulumi", *arguments, "--stack", STACK, "--non-interactive", "--color=never"]
-        return Running(
-            [*command, "--event-log", str(events)], self.folder, self._environment | (environment or {}), events
-        )
+        return Running([*command, "--event-log", str(events)], self.folder, self._environment, events)
 
     def _plainly(self, *arguments: str) -> str:
         ended = subprocess.run(
@@ -238,6 +246,14 @@ class Project:
         )
         assert ended.returncode == 0, f"pulumi {' '.join(arguments)}\n{ended.stdout}"
         return ended.stdout
+
+    def said_of(self, ran: Ran, name: str) -> str:
+        """The error that failed a resource. A dynamic resource cannot fail by itself, so its program does."""
+        if self.front == "plugin":
+            (error,) = ran.words("error", name)
+            return error.removeprefix("1 error occurred:\n\t* ").replace("\n\t  ", "\n")
+        (error,) = [word for word in ran.words("error") if word.startswith(f"{name}: ")]
+        return error.removeprefix(f"{name}: ")
 
     # --- the state ---
 
@@ -273,6 +289,15 @@ class Project:
         (found,) = [result for result in self.outputs(name)["results"] if result["target"] == target]
         result: Mapping[str, Any] = found
         return result
+
+    def places_of(self, planted: str) -> list[str]:
+        """Where a text stands in clear, in the program, the state and all that was said; not where it is declared.
+
+        The lines of the engine's own log are left out: it writes each property that it is handed, secret or not.
+        """
+        files = [path for path in self.folder.parent.rglob("*") if path.is_file() and path.name != "resources.json"]
+        lines = ((path.name, line) for path in files for line in path.read_bytes().splitlines())
+        return [f"{name}: {line!r}" for name, line in lines if planted.encode() in line and not _OF_ENGINE.match(line)]
 
     # --- what the emulator counted ---
 
