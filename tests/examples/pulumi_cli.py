@@ -70,8 +70,8 @@ class Stack:
         return [step for step in steps if step["op"] != "same"]
 
     def export(self) -> dict[str, Any]:
-        """The deployment in state."""
-        exported: dict[str, Any] = json.loads(self.run("stack", "export"))
+        """The state, its secrets in clear."""
+        exported: dict[str, Any] = json.loads(self.run("stack", "export", "--show-secrets"))
         return exported
 
     def resources(self) -> dict[str, Mapping[str, Any]]:
