@@ -171,8 +171,8 @@ class TestWhatIsWrong:
         given = {"huaweicloud": {"secretKey": "line\nbreak-of-a-secret", "token": {"a": "nested-secret"}}}
         with pytest.raises(ConfigurationError, match=r"huaweicloud\.secretKey: holds a line break") as refused:
             load(given, {})
-        shown = str(refused.value) + repr(load({"huaweicloud": {"secretKey": "plain-secret"}}, {}))
-        assert "secret" not in shown.replace("secretKey", "").replace("secret_key", "").replace("SecretStr", "")
+        shown = str(refused.value) + repr(load({"huaweicloud": {"secretKey": "plain-hush"}}, {}))
+        assert not [secret for secret in ("break-of-a-secret", "nested-secret", "plain-hush") if secret in shown]
 
     def test_plain_http_may_be_allowed(self) -> None:
         config = load({"allowPlainHttp": "true", "emulator": "http://192.0.2.1:8400"}, {})

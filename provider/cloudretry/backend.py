@@ -11,9 +11,10 @@ from threading import RLock
 from typing import TYPE_CHECKING
 
 from cloudretry.clock import Clock, SystemClock
-from cloudretry.clouds import connect
+from cloudretry.clouds import connect, inherited
 from cloudretry.clouds.limits import Limits
 from cloudretry.config import EMBEDDED, ProviderConfig
+from cloudretry.errors import ConfigurationError
 from cloudretry.lifecycle.claims import Claims
 from cloudretry.model import Cloud, CloudClient, Place
 from cloudretry.run.journal import Journal
@@ -60,6 +61,7 @@ class ConfiguredBackend:
         # A rate belongs to the account, whichever project a request is for.
         self._limits = {cloud: Limits(config.max_concurrent_requests, config.requests_per_second) for cloud in Cloud}
         self._clients: dict[tuple[Cloud, str | None, str | None], CloudClient] = {}
+        self._inherited: dict[Cloud, Place] = {}
         self._emulator: Emulator | None = None
         self._lock = RLock()
 
@@ -84,11 +86,13 @@ class ConfiguredBackend:
             return client
 
     def inherited(self, cloud: Cloud) -> Place:
-        """The region and project that the configuration names, empty where it names none."""
-        if cloud is Cloud.HUAWEICLOUD:
-            settings = self.config.huaweicloud
-            return Place(settings.region or "", settings.project_id or "")
-        return Place(self.config.alicloud.region or "")
+        """The region and project that a resource gets which names none: of the configuration, of the profile that the
+        credentials come from, or of the emulator. Empty where only the cloud could tell.
+        """
+        with self._lock:
+            if cloud not in self._inherited:
+                self._inherited[cloud] = self._find_inherited(cloud)
+            return self._inherited[cloud]
 
     def resource(self, name: str) -> str:
         """A resource's name in the journal, from its URN or what else tells it apart within a backend."""
@@ -106,6 +110,14 @@ class ConfiguredBackend:
             if self._emulator is not None:
                 self._emulator.stop()
                 self._emulator = None
+
+    def _find_inherited(self, cloud: Cloud) -> Place:
+        try:
+            return inherited(cloud, self.config, emulated=self.config.emulator is not None)
+        except ConfigurationError:
+            # Credentials that cannot be used stop the run that needs them, and not a diff, which needs none.
+            settings = self.config.huaweicloud if cloud is Cloud.HUAWEICLOUD else self.config.alicloud
+            return Place(settings.region or "", getattr(settings, "project_id", None) or "")
 
     def _emulator_url(self) -> str | None:
         if self.config.emulator != EMBEDDED:

@@ -66,6 +66,8 @@ ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
     "huaweicloud.userName": ("HW_USER_NAME", "OS_USERNAME"),
     "huaweicloud.password": ("HW_USER_PASSWORD", "OS_PASSWORD"),
     "huaweicloud.domainName": ("HW_DOMAIN_NAME", "OS_USER_DOMAIN_NAME"),
+    "huaweicloud.applicationCredentialId": ("OS_APPLICATION_CREDENTIAL_ID",),
+    "huaweicloud.applicationCredentialSecret": ("OS_APPLICATION_CREDENTIAL_SECRET",),
     "huaweicloud.profile": ("HW_PROFILE",),
     "huaweicloud.sharedConfigFile": ("HW_SHARED_CONFIG_FILE",),
     "huaweicloud.assumeRole.agencyName": ("HW_ASSUME_ROLE_AGENCY_NAME",),
@@ -262,6 +264,14 @@ class HuaweicloudConfig(_Section):
     user_name: str | None = Field(None, description="The IAM user who signs in with `password`.")
     password: Secret | None = Field(None, description="The password of `userName`.")
     domain_name: str | None = Field(None, description="The account (domain) that `userName` belongs to.")
+    application_credential_id: str | None = Field(
+        None,
+        description=(
+            "The id of an application credential of Keystone, on sites of the same make that have them. It needs "
+            "`applicationCredentialSecret` beside it, and is bound to its own project."
+        ),
+    )
+    application_credential_secret: Secret | None = Field(None, description="The secret of `applicationCredentialId`.")
     profile: str | None = Field(
         None, description="The profile in `sharedConfigFile`. The default is the file's own current profile."
     )

@@ -185,6 +185,22 @@ def test_alibaba_clouds_envelope_in_both_forms(form: str) -> None:
     assert words(reply) == ("ClusterNotFound", "The specified cluster does not exist.")
     assert reply.request_id == "R-1"
     assert reply.body == ALIBABA
+    assert reply.error is not None
+    assert reply.error.remedy == "More: https://api.example/troubleshoot"
+
+
+def test_the_clouds_own_page_on_an_error_stands_behind_the_remedy() -> None:
+    error = ali(403, json.dumps({**ALIBABA, "Code": "Forbidden.RAM"}).encode()).error
+    assert error is not None
+    assert error.remedy.startswith("Give the RAM user or role the permission")
+    assert error.remedy.endswith(" More: https://api.example/troubleshoot")
+
+
+@pytest.mark.parametrize("recommend", ["", "try again", "http://api.example/", "javascript:alert(1)", ["https://a"]])
+def test_what_is_no_address_is_not_recommended(recommend: object) -> None:
+    error = ali(404, json.dumps({**ALIBABA, "Recommend": recommend}).encode()).error
+    assert error is not None
+    assert error.remedy == ""
 
 
 def test_xml_with_a_document_type_is_not_read() -> None:

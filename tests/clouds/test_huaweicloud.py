@@ -56,12 +56,17 @@ USER = {
     "password": CREDENTIALS.password,
     "domainName": CREDENTIALS.domain_name,
 }
+APPLICATION = {
+    "applicationCredentialId": CREDENTIALS.application_credential_id,
+    "applicationCredentialSecret": CREDENTIALS.application_credential_secret,
+}
 ROLE = {"agencyName": CREDENTIALS.agency_name, "domainName": CREDENTIALS.domain_name}
 WAYS: dict[str, dict[str, Any]] = {
     "access key": KEYS,
     "temporary access key": TEMPORARY,
     "token": {"token": CREDENTIALS.token},
     "password": USER,
+    "application credential": APPLICATION,
     "agency by access key": {**KEYS, "assumeRole": ROLE},
     "agency by password": {**USER, "assumeRole": ROLE},
 }
@@ -161,6 +166,7 @@ class TestWhichCredentialIsUsed:
             ({}, {"HW_ACCESS_KEY": "ak", "HW_SECRET_KEY": "sk", "HW_AUTH_TOKEN": "t1"}, "authorization", "Access=ak,"),
             ({}, {"HW_ACCESS_KEY": "ak", "HW_AUTH_TOKEN": "t1"}, "x-auth-token", "t1"),
             ({"token": "t1", **USER}, {}, "x-auth-token", "t1"),
+            ({"token": "t1", **APPLICATION}, {}, "x-auth-token", "t1"),
         ],
         ids=[
             "keys before a token",
@@ -168,6 +174,7 @@ class TestWhichCredentialIsUsed:
             "the same order in the environment",
             "what is complete before what is not",
             "a token before a password",
+            "a token before an application credential",
         ],
     )
     def test_the_order_is_the_documented_one(
@@ -192,6 +199,7 @@ class TestWhichCredentialIsUsed:
         ("given", "words"),
         [
             ({"accessKey": "ak"}, "huaweicloud.accessKey cannot be used without secretKey"),
+            ({"applicationCredentialId": "a"}, "cannot be used without applicationCredentialSecret"),
             (
                 {"userName": "u", "domainName": "d"},
                 "huaweicloud.userName and domainName cannot be used without password",
@@ -272,6 +280,20 @@ class TestTokens:
         assert asked["scope"] == scope
         assert asked["identity"]["password"]["user"]["domain"] == {"name": "cloudretry"}
 
+    def test_an_application_credential_brings_its_project(self, huaweicloud: Connect, cloudlike: Any) -> None:
+        cloudlike.script = lambda _request: answered(201, keystone_token(), {"X-Subject-Token": "t"})
+        assert huaweicloud(cloudlike.url, **APPLICATION).project_id == "p1"
+        asked = json.loads(cloudlike.seen[0].body)["auth"]
+        assert asked == {
+            "identity": {
+                "methods": ["application_credential"],
+                "application_credential": {
+                    "id": CREDENTIALS.application_credential_id,
+                    "secret": CREDENTIALS.application_credential_secret,
+                },
+            }
+        }
+
     @pytest.mark.parametrize("suffix", ["", "/", "/v3", "/v3/"])
     def test_the_auth_url_may_end_in_v3(self, huaweicloud: Connect, emulator: Emulator, suffix: str) -> None:
         endpoints = {"modelarts": emulator.url}
@@ -328,6 +350,16 @@ class TestSigningInFails:
         with pytest.raises(CredentialsError, match=r"userName 'emulator'.*HTTP 401.*Check userName") as refused:
             client.send(FIRE)
         assert "not-the-password" not in str(refused.value)
+        assert fires(emulator) == 0
+
+    def test_a_wrong_application_credential_is_refused_in_one_line_without_it(
+        self, huaweicloud: Connect, emulator: Emulator
+    ) -> None:
+        client = huaweicloud(emulator.url, **{**APPLICATION, "applicationCredentialSecret": "not-the-secret"})
+        words = r"applicationCredentialId 'emulator-application-credential'.*HTTP 401.*Check applicationCredentialId"
+        with pytest.raises(CredentialsError, match=words) as refused:
+            client.send(FIRE)
+        assert "not-the-secret" not in str(refused.value)
         assert fires(emulator) == 0
 
     @pytest.mark.parametrize("way", ["password", "access key", "agency by access key"])

@@ -140,6 +140,7 @@ def test_exactly_the_secrets_of_the_configuration_are_marked():
         "huaweicloud.securityToken",
         "huaweicloud.token",
         "huaweicloud.password",
+        "huaweicloud.applicationCredentialSecret",
         "alicloud.secretKey",
         "alicloud.securityToken",
     }

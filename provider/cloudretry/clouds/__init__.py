@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from cloudretry.model import Cloud, CloudClient
+from cloudretry.model import Cloud, CloudClient, Place
 
 if TYPE_CHECKING:
     from cloudretry.clouds.limits import Limits
     from cloudretry.config import ProviderConfig
 
-__all__ = ["connect"]
+__all__ = ["connect", "inherited"]
 
 
 def connect(
@@ -43,3 +43,21 @@ def connect(
     from cloudretry.clouds import alicloud
 
     return alicloud.connect(config, region=region, emulator_url=emulator_url, clock=clock, limits=limits)
+
+
+def inherited(cloud: Cloud, config: ProviderConfig, *, emulated: bool) -> Place:
+    """Where :func:`connect` goes when a resource names neither region nor project, as far as nobody has to be asked.
+
+    A part that is empty is not known without the cloud.
+
+    :raises ConfigurationError: there are no credentials, or their profile cannot be read.
+    """
+    # Neither brings in an HTTP library: this is part of every diff.
+    if cloud is Cloud.HUAWEICLOUD:
+        from cloudretry.clouds import huaweicloud_profile
+
+        home = huaweicloud_profile.home(config, emulated=emulated)
+        return Place(home.region, home.project_id)
+    from cloudretry.clouds import alicloud_profile
+
+    return Place(alicloud_profile.region(config, emulated=emulated))

@@ -1,51 +1,32 @@
-"""Alibaba Cloud: endpoint, credentials, ACS3-HMAC-SHA256, the RPC gateway's words.
-
-Sources of credentials, in this order; what is given in the configuration comes before what the environment says:
-
-1. ``accessKey`` and ``secretKey``, with ``securityToken`` if they are temporary
-2. ``profile``: of the Alibaba Cloud CLI (``~/.aliyun/config.json``), else of ``~/.alibabacloud/credentials.ini``
-3. ``ecsRoleName``: the RAM role of the ECS instance
-4. the standard chain of the official credentials library: ``ALIBABA_CLOUD_*`` variables, an OIDC token, the CLI's
-   current profile, the credentials file, the ECS instance's role, a credentials URI
-"""
+"""Alibaba Cloud: endpoint, ACS3-HMAC-SHA256, the RPC gateway's words."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache, partial
-from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
-from cloudretry.clouds import envelope
+from cloudretry.clouds import alicloud_profile, envelope
+from cloudretry.clouds.alicloud_keys import Keys, keys_of
 from cloudretry.clouds.limits import Limits
 from cloudretry.clouds.redaction import Redaction
-from cloudretry.config import GIVEN, ProviderConfig, check_host_label
-from cloudretry.errors import ConfigurationError, CredentialsError, InvalidInput
+from cloudretry.config import ProviderConfig, check_host_label
+from cloudretry.errors import ConfigurationError, InvalidInput
 from cloudretry.http import Transport
 from cloudretry.model import Meaning, Reply, Request
 
-__all__ = ["GATEWAY_ERRORS", "VERSIONS", "AlicloudClient", "Keys", "chosen_kind", "connect", "is_throttling"]
+__all__ = ["GATEWAY_ERRORS", "VERSIONS", "AlicloudClient", "connect", "is_throttling"]
 
 VERSIONS: Mapping[str, str] = {"ehpc": "2018-04-12"}
 """The API version of each service."""
 
 _SCHEME = "ACS3-HMAC-SHA256"
-_STANDARD = "ALIBABA_CLOUD_"
-
-_NONE_FOUND = (
-    "No credentials for Alibaba Cloud were found. The quickest ways to give some: set ALIBABA_CLOUD_ACCESS_KEY_ID and "
-    "ALIBABA_CLOUD_ACCESS_KEY_SECRET; run `aliyun configure`; or name a profile of ~/.aliyun/config.json with "
-    "ALIBABA_CLOUD_PROFILE. To try without an account: pulumi config set cloudretry:emulator embedded"
-)
-
 _CHECK_KEYS = "Check accessKey and secretKey."
 _RENEW_KEYS = "Get new temporary keys: accessKey, secretKey and securityToken belong together."
 _SET_CLOCK = "Set this machine's clock: the gateway allows 15 minutes."
@@ -83,21 +64,6 @@ GATEWAY_ERRORS: Mapping[str, Meaning] = {
 def is_throttling(code: str) -> bool:
     """Whether this error code says "too many requests" or "not now", whatever the HTTP status."""
     return code.startswith("Throttling") or code in ("Rejected.Throttling", "ServiceUnavailable")
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """What signs a request."""
-
-    access_key: str
-    secret_key: str = field(repr=False)
-    security_token: str = field(default="", repr=False)
-
-
-class _Provider(Protocol):
-    """A credentials provider of the official library."""
-
-    def get_credentials(self) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +161,10 @@ def connect(
 
     :raises ConfigurationError: the region or half of a key pair is missing; the text says how to give it.
     """
-    where = region or config.alicloud.region
+    where = region or alicloud_profile.region(config, emulated=bool(emulator_url))
     if emulator_url:
         from cloudretry.emulator.credentials import CREDENTIALS
 
-        where = where or CREDENTIALS.alicloud_region
         fixed = Keys(CREDENTIALS.alicloud_access_key, CREDENTIALS.alicloud_secret_key)
     if not where:
         raise ConfigurationError(
@@ -213,7 +178,7 @@ def connect(
     return AlicloudClient(
         region=where,
         endpoint=(emulator_url or config.alicloud.endpoint or f"https://ehpc.{where}.aliyuncs.com").rstrip("/"),
-        keys=(lambda: fixed) if emulator_url else _keys(config),
+        keys=(lambda: fixed) if emulator_url else keys_of(config),
         transport=Transport(
             connect_timeout=config.connect_timeout,
             read_timeout=config.read_timeout,
@@ -226,97 +191,6 @@ def connect(
         emulator=bool(emulator_url),
         clock=clock,
     )
-
-
-def chosen_kind(config: ProviderConfig) -> str:
-    """The source of keys that is used: ``accessKey``, ``profile``, ``ecsRoleName`` or ``chain``.
-
-    :raises CredentialsError: an access key without its secret.
-    """
-    cloud = config.alicloud
-    source = {key: config.sources.get(f"alicloud.{key}", "") for key in ("accessKey", "profile", "ecsRoleName")}
-    named = [key for key in ("profile", "ecsRoleName") if source[key] == GIVEN]
-    if cloud.access_key and (source["accessKey"] == GIVEN or not named):
-        if not cloud.secret_key:
-            raise CredentialsError(f"alicloud.accessKey cannot be used without secretKey. {_NONE_FOUND}")
-        return "accessKey"
-    # The standard chain reads the standard variables by itself, in its own order.
-    named += [key for key in ("profile", "ecsRoleName") if source[key] and not source[key].startswith(_STANDARD)]
-    return named[0] if named else "chain"
-
-
-def _keys(config: ProviderConfig) -> Callable[[], Keys]:
-    cloud = config.alicloud
-    match chosen_kind(config):
-        case "accessKey":
-            secret_key, token = (
-                secret.get_secret_value() if secret else "" for secret in (cloud.secret_key, cloud.security_token)
-            )
-            fixed = Keys(cloud.access_key or "", secret_key, token)
-            return lambda: fixed
-        case "profile":
-            name = cloud.profile or ""
-            makers = (partial(_cli_profile, name), partial(_file_profile, name))
-            return _Library(makers, f"There are no keys in the profile {name!r}.")
-        case "ecsRoleName":
-            role = cloud.ecs_role_name or ""
-            return _Library((partial(_instance_role, role),), f"There are no keys of the ECS role {role!r}.")
-        case _:
-            return _Library((_standard_chain,), _NONE_FOUND)
-
-
-class _Library:
-    """Keys from the official library, which renews what ends. Asked late: importing it is slow."""
-
-    def __init__(self, makers: Iterable[Callable[[], _Provider]], nothing_found: str) -> None:
-        # Made once: a provider of the library may start a thread that renews.
-        self._providers = [cache(make) for make in makers]
-        self._nothing_found = nothing_found
-        self._lock = threading.Lock()
-
-    def __call__(self) -> Keys:
-        from alibabacloud_credentials.exceptions import CredentialException  # type: ignore[import-untyped]
-        from Tea.exceptions import RetryError, TeaException  # type: ignore[import-untyped]
-
-        said: list[str] = []
-        with self._lock:
-            for provider in self._providers:
-                try:
-                    found = provider().get_credentials()
-                except (CredentialException, TeaException, RetryError, OSError, ValueError, KeyError) as error:
-                    said.append(str(error))
-                else:
-                    token = found.get_security_token() or ""
-                    return Keys(found.get_access_key_id(), found.get_access_key_secret(), token)
-        raise CredentialsError(f"{self._nothing_found} The credentials library says: {'; '.join(said)}")
-
-
-def _cli_profile(name: str) -> _Provider:
-    from alibabacloud_credentials.provider import CLIProfileCredentialsProvider  # type: ignore[import-untyped]
-
-    provider: _Provider = CLIProfileCredentialsProvider(profile_name=name)
-    return provider
-
-
-def _file_profile(name: str) -> _Provider:
-    from alibabacloud_credentials.provider import ProfileCredentialsProvider
-
-    provider: _Provider = ProfileCredentialsProvider(profile_name=name)
-    return provider
-
-
-def _instance_role(name: str) -> _Provider:
-    from alibabacloud_credentials.provider import EcsRamRoleCredentialsProvider
-
-    provider: _Provider = EcsRamRoleCredentialsProvider(role_name=name)
-    return provider
-
-
-def _standard_chain() -> _Provider:
-    from alibabacloud_credentials.provider import DefaultCredentialsProvider
-
-    provider: _Provider = DefaultCredentialsProvider()
-    return provider
 
 
 def _encode(text: str) -> str:

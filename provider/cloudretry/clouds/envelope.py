@@ -68,6 +68,7 @@ def read(
     if error is not None:
         text = redact(text)
         error = explain(replace(error, message=redact(error.message), remedy=redact(error.remedy)), table)
+        error = replace(error, remedy=f"{error.remedy} {redact(_recommended(fields))}".strip())
     return Reply(
         status=answer.status,
         body=body,
@@ -145,6 +146,12 @@ def _decoding(fields: Mapping[str, Any]) -> str:
             if encoded := _first(envelope, (key,)):
                 return f"{how}: {encoded}"
     return ""
+
+
+def _recommended(fields: Mapping[str, Any]) -> str:
+    """Alibaba Cloud's own page on this very error; it is behind a sign-in of the account."""
+    url = _first(fields, ("Recommend",))
+    return f"More: {url}" if url.startswith("https://") and not re.search(r"\s", url) else ""
 
 
 def _unreadable(answer: HttpAnswer, text: str) -> str:

@@ -14,14 +14,12 @@ from cloudretry.clouds.huaweicloud_credentials import (
     AccessKey,
     Credential,
     IdentityService,
+    KeystoneToken,
     Outgoing,
-    PasswordToken,
-    Profile,
     Token,
-    chosen_kind,
-    read_profile,
 )
 from cloudretry.clouds.huaweicloud_errors import GATEWAY_ERRORS, is_throttling, read
+from cloudretry.clouds.huaweicloud_profile import Profile, chosen_kind, home, read_profile
 from cloudretry.clouds.limits import Limits
 from cloudretry.clouds.redaction import Redaction
 from cloudretry.config import AssumeRole, ProviderConfig, check_host_label
@@ -77,7 +75,7 @@ class HuaweicloudClient:
         :raises RequestNotSent: the identity service cannot be reached now.
         """
         with self._looking_up:
-            if not self._project_id and isinstance(self._credential, PasswordToken):
+            if not self._project_id and isinstance(self._credential, KeystoneToken):
                 self._project_id = self._credential.project_id
             if not self._project_id:
                 with self._limits.slot():
@@ -129,23 +127,14 @@ def connect(
 ) -> HuaweicloudClient:
     """A client for that region and project, else for the configured ones. Nothing is sent yet.
 
-    The configured project belongs to the configured region: for another region, without a project, the region's own
-    project is looked up.
+    The configured project belongs to the configured region, if one is: for another region, without a project, the
+    region's own project is looked up.
 
     :raises ConfigurationError: the region or the credentials are missing; the text says how to give them.
     """
     cloud = config.huaweicloud
-    profile = None
-    if not emulator_url and chosen_kind(config) == "profile":
-        profile = read_profile(cloud)
-    home = cloud.region or (profile.region if profile else "")
-    project = project_id or ""
-    if emulator_url:
-        from cloudretry.emulator.credentials import CREDENTIALS
-
-        home = home or CREDENTIALS.region
-        project = project or cloud.project_id or CREDENTIALS.project_id
-    where = region or home
+    own = home(config, emulated=bool(emulator_url))
+    where = region or own.region
     if not where:
         raise ConfigurationError(
             "No region for Huawei Cloud. Set HW_REGION_NAME, run "
@@ -155,9 +144,9 @@ def connect(
         check_host_label(where)
     except ValueError as error:
         raise InvalidInput("region", str(error)) from None
-    project_name = where
-    if where == home:
-        project = project or cloud.project_id or (profile.project_id if profile else "")
+    project, project_name = project_id or "", where
+    if emulator_url or own.region in ("", where):
+        project = project or own.project_id
         project_name = cloud.project_name or where
     redaction = Redaction()
     transport = Transport(
@@ -170,9 +159,11 @@ def connect(
     endpoints = _endpoints(config, where, emulator_url)
     identity = IdentityService(endpoints["iam"], transport, clock=clock, redaction=redaction)
     if emulator_url:
+        from cloudretry.emulator.credentials import CREDENTIALS
+
         credential: Credential = AccessKey(CREDENTIALS.access_key, CREDENTIALS.secret_key, clock=clock)
     else:
-        credential = _credential(config, profile, identity, redaction, project, project_name, clock)
+        credential = _credential(config, own.profile, identity, redaction, project, project_name, clock)
     return HuaweicloudClient(
         region=where,
         project_id=project,
@@ -210,11 +201,11 @@ def _credential(
 ) -> Credential:
     cloud = config.huaweicloud
     role: AssumeRole | None = cloud.assume_role or (profile.role if profile else None)
-    secret_key, security_token, token, password = (
-        secret.get_secret_value() if secret else ""
-        for secret in (cloud.secret_key, cloud.security_token, cloud.token, cloud.password)
+    secrets = (cloud.secret_key, cloud.security_token, cloud.token, cloud.password, cloud.application_credential_secret)
+    secret_key, security_token, token, password, application_secret = (
+        secret.get_secret_value() if secret else "" for secret in secrets
     )
-    redaction.add(secret_key, security_token, token, password)
+    redaction.add(secret_key, security_token, token, password, application_secret)
     own: Credential
     match chosen_kind(config):
         case "accessKey":
@@ -229,6 +220,10 @@ def _credential(
                 # The project is the agency's, and one's own account does not know it.
                 project_id="" if role else project_id,
                 project_name="" if role else project_name,
+            )
+        case "applicationCredentialId":
+            own = identity.application_token(
+                credential_id=cloud.application_credential_id or "", secret=application_secret
             )
         case _:
             found = profile or read_profile(cloud)

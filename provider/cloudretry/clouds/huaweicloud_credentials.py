@@ -5,42 +5,37 @@ Sources, in this order; what is given in the configuration comes before what the
 1. ``accessKey`` and ``secretKey``, with ``securityToken`` if they are temporary: each request is signed
 2. ``token``: sent as it is, and not renewed
 3. ``userName``, ``password`` and ``domainName``: a token of the identity service, renewed before it ends
-4. ``profile`` or ``sharedConfigFile``: the keys in that file
+4. ``applicationCredentialId`` and ``applicationCredentialSecret``: likewise, for the project that they are made for
+5. ``profile`` or ``sharedConfigFile``: the keys in that file
 
 With ``assumeRole``, the one that is found is used to take on an agency, whose temporary keys sign the requests.
+
+A token is for the project, because that is what all services here ask for; it is for the whole domain where it only
+serves to take on an agency, whose project one's own account does not know.
 """
 
 from __future__ import annotations
 
-import configparser
 import json
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import quote, urlsplit
 
 from cloudretry.clouds.huaweicloud_errors import read
 from cloudretry.clouds.redaction import Redaction
-from cloudretry.config import GIVEN, AssumeRole, HuaweicloudConfig, ProviderConfig
+from cloudretry.config import AssumeRole
 from cloudretry.errors import CredentialsError, NoAnswer, RequestNotSent
 from cloudretry.http import USER_AGENT, Transport
 from cloudretry.model import CloudError, Reply, parse_time
 
-__all__ = ["AccessKey", "Credential", "IdentityService", "Outgoing", "Profile", "chosen_kind", "read_profile"]
+__all__ = ["AccessKey", "Credential", "IdentityService", "Outgoing", "Token"]
 
 _T = TypeVar("_T")
 
 _RENEW_BEFORE = 300.0
-_PROFILE_FILES = ("~/.hcloud/config.json", "~/.huaweicloud/credentials")
-
-_NONE_FOUND = (
-    "No credentials for Huawei Cloud were found. The quickest ways to give some: set HW_ACCESS_KEY and HW_SECRET_KEY; "
-    "set HW_AUTH_TOKEN to a token; or name a profile of ~/.hcloud/config.json with HW_PROFILE. "
-    "To try without an account: pulumi config set cloudretry:emulator embedded"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +157,8 @@ class _ScopedToken:
     project_id: str
 
 
-class PasswordToken:
-    """A Keystone v3 token for user name and password, scoped to a project or, without one, to the domain."""
+class KeystoneToken:
+    """A token of the identity service (Keystone v3), for a project or for the whole domain."""
 
     def __init__(self, fetch: Callable[[], tuple[_ScopedToken, float]], clock: Callable[[], float]) -> None:
         self._tokens = _Renewing(fetch, clock)
@@ -210,7 +205,7 @@ class IdentityService:
 
     def password_token(
         self, *, user_name: str, password: str, domain_name: str, project_id: str = "", project_name: str = ""
-    ) -> PasswordToken:
+    ) -> KeystoneToken:
         """A token for user name and password: for that project, or without one for the whole domain."""
         by_name = project_name and not project_id
         scope = {
@@ -220,23 +215,50 @@ class IdentityService:
             "domain_name": None if project_id or project_name else domain_name,
         }
 
-        def fetch() -> tuple[_ScopedToken, float]:
+        def sign_in() -> Any:
             from keystoneauth1.identity import v3
 
-            auth = v3.Password(
+            return v3.Password(
                 auth_url=f"{self._url}/v3",
                 username=user_name,
                 password=password,
                 user_domain_name=domain_name,
                 **scope,  # type: ignore[arg-type]
             )
-            access = self._authenticated(auth, user_name)
+
+        return self._token(
+            sign_in,
+            f"userName {user_name!r}",
+            "Check userName, password, domainName, and the project's name or id.",
+        )
+
+    def application_token(self, *, credential_id: str, secret: str) -> KeystoneToken:
+        """A token for an application credential, which is bound to its project."""
+
+        def sign_in() -> Any:
+            from keystoneauth1.identity import v3
+
+            return v3.ApplicationCredential(
+                auth_url=f"{self._url}/v3",
+                application_credential_id=credential_id,
+                application_credential_secret=secret,
+            )
+
+        return self._token(
+            sign_in,
+            f"applicationCredentialId {credential_id!r}",
+            "Check applicationCredentialId and applicationCredentialSecret.",
+        )
+
+    def _token(self, sign_in: Callable[[], Any], whose: str, remedy: str) -> KeystoneToken:
+        def fetch() -> tuple[_ScopedToken, float]:
+            access = self._authenticated(sign_in(), whose, remedy)
             self._redaction.add(access.auth_token)
             return _ScopedToken(access.auth_token, access.project_id or ""), access.expires.timestamp()
 
-        return PasswordToken(fetch, self._clock)
+        return KeystoneToken(fetch, self._clock)
 
-    def _authenticated(self, auth: Any, user_name: str) -> Any:
+    def _authenticated(self, auth: Any, whose: str, remedy: str) -> Any:
         from keystoneauth1 import exceptions, session
 
         keystone = session.Session(
@@ -249,10 +271,7 @@ class IdentityService:
             words = self._redaction(str(said))
             if error.http_status == 429 or error.http_status >= 500:
                 raise self._not_now(words) from None
-            raise CredentialsError(
-                f"{self._url} gave no token for huaweicloud.userName {user_name!r}: {words}. "
-                "Check userName, password, domainName, and the project's name or id."
-            ) from None
+            raise CredentialsError(f"{self._url} gave no token for huaweicloud.{whose}: {words}. {remedy}") from None
         except exceptions.ConnectionError as error:
             raise self._not_now(self._transport.reason(error)) from None
         except exceptions.ClientException as error:
@@ -329,117 +348,6 @@ class IdentityService:
 
     def _not_now(self, words: str) -> RequestNotSent:
         return RequestNotSent(f"{self._url} is needed to sign in and cannot be used now, so nothing was sent: {words}")
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """What a profile file says. Empty fields are not in it."""
-
-    ak: str
-    sk: str = field(repr=False)
-    security_token: str = field(default="", repr=False)
-    region: str = ""
-    project_id: str = ""
-    role: AssumeRole | None = None
-
-
-def chosen_kind(config: ProviderConfig) -> str:
-    """The credential that is used: ``accessKey``, ``token``, ``userName`` or ``profile``.
-
-    :raises CredentialsError: none is complete; the text says what is missing.
-    """
-    cloud = config.huaweicloud
-    kinds: Mapping[str, Mapping[str, object]] = {
-        "accessKey": {"accessKey": cloud.access_key, "secretKey": cloud.secret_key},
-        "token": {"token": cloud.token},
-        "userName": {"userName": cloud.user_name, "password": cloud.password, "domainName": cloud.domain_name},
-        "profile": {"profile": cloud.profile or cloud.shared_config_file},
-    }
-    complete = [kind for kind, values in kinds.items() if all(values.values())]
-    if complete:
-        return min(complete, key=lambda kind: not _is_given(config, kinds[kind]))
-    for values in kinds.values():
-        there = [key for key, value in values.items() if value]
-        lacking = [key for key, value in values.items() if not value]
-        if there and there != ["domainName"]:
-            raise CredentialsError(
-                f"huaweicloud.{' and '.join(there)} cannot be used without {' and '.join(lacking)}. {_NONE_FOUND}"
-            )
-    raise CredentialsError(_NONE_FOUND)
-
-
-def _is_given(config: ProviderConfig, keys: Mapping[str, object]) -> bool:
-    names = [*keys, "sharedConfigFile"] if "profile" in keys else keys
-    return any(config.sources.get(f"huaweicloud.{key}") == GIVEN for key in names)
-
-
-def read_profile(cloud: HuaweicloudConfig) -> Profile:
-    """The profile that the configuration names, from the KooCLI's JSON file or the SDKs' INI file.
-
-    :raises CredentialsError: the file or the profile is not there, or it holds no keys.
-    """
-    files = (cloud.shared_config_file,) if cloud.shared_config_file else _PROFILE_FILES
-    path = next((found for name in files if (found := Path(name).expanduser()).is_file()), None)
-    if path is None:
-        raise CredentialsError(
-            f"There is no profile file {' or '.join(files)}. Name one with huaweicloud.sharedConfigFile."
-        )
-    try:
-        text = path.read_text(encoding="utf-8")
-        profile = _from_json(text, cloud.profile) if text.lstrip().startswith("{") else _from_ini(text, cloud.profile)
-    except (OSError, ValueError, TypeError, AttributeError, configparser.Error) as error:
-        # A parser quotes the line that it cannot read, and the line may hold a key.
-        words = error.strerror if isinstance(error, OSError) else "it is neither the KooCLI's JSON nor the SDKs' INI"
-        raise CredentialsError(f"The profile file {path} cannot be read: {words}") from None
-    if profile is None:
-        raise CredentialsError(f"{path} has no profile {cloud.profile or 'that is current'!r}.")
-    if not (profile.ak and profile.sk):
-        raise CredentialsError(
-            f"The profile {cloud.profile or 'that is current'!r} in {path} holds no access key pair."
-        )
-    return profile
-
-
-def _from_json(text: str, name: str | None) -> Profile | None:
-    content = json.loads(text)
-    wanted = name or content.get("current")
-    found = next((entry for entry in content.get("profiles") or () if entry.get("name") == wanted), None)
-    if found is None:
-        return None
-    keys = (found.get("ssoAuth") or {}).get("stsToken") or {} if found.get("mode") == "SSO" else found
-    agency = found.get("agencyName")
-    return Profile(
-        ak=keys.get("accessKeyId") or "",
-        sk=keys.get("secretAccessKey") or "",
-        security_token=keys.get("securityToken") or "",
-        region=found.get("region") or "",
-        project_id=found.get("projectId") or "",
-        role=AssumeRole.model_validate(
-            {
-                "agencyName": agency,
-                "domainName": found.get("agencyDomainName") or None,
-                "domainId": found.get("agencyDomainId") or None,
-            }
-        )
-        if agency
-        else None,
-    )
-
-
-def _from_ini(text: str, name: str | None) -> Profile | None:
-    parser = configparser.ConfigParser(interpolation=None)
-    parser.read_string(text)
-    section = name or "basic"
-    if not parser.has_section(section):
-        return None
-    found = parser[section]
-    return Profile(
-        ak=found.get("ak", ""),
-        sk=found.get("sk", ""),
-        security_token=found.get("security_token", ""),
-        region=found.get("region", ""),
-        project_id=found.get("project_id", ""),
-    )
 
 
 def _encode(text: str) -> str:

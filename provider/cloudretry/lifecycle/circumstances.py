@@ -16,6 +16,7 @@ from cloudretry.model import Cloud, CloudClient, Place
 from cloudretry.record import Record
 from cloudretry.run import Session
 from cloudretry.run.journal import Journal
+from cloudretry.run.looker import Looker
 
 __all__ = ["DEFAULT_TIMEOUT", "Backend", "Circumstances", "Outcome", "open_session"]
 
@@ -38,7 +39,7 @@ class Backend(Protocol):
         """
 
     def inherited(self, cloud: Cloud) -> Place:
-        """The region and project that the configuration names, empty where it names none. Asks nobody."""
+        """The region and project of a resource that names none, empty where only the cloud could tell. Asks nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Circumstances:
     """How one call may proceed.
 
     ``resource`` names the resource in the journal; without one nothing is journalled. ``timeout`` is in seconds.
+    Runs of one event loop that share a ``looker`` share their status calls.
     ``progress`` takes lines that the next one replaces, ``notice`` lines that stay. ``jitter`` gives the random part
     of pauses, from 0 to 1.
     """
@@ -56,6 +58,7 @@ class Circumstances:
     progress: Callable[[str], None] = lambda _line: None
     notice: Callable[[str], None] = lambda _line: None
     jitter: Callable[[], float] = random.SystemRandom().random
+    looker: Looker = field(default_factory=Looker)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,5 +102,6 @@ async def open_session(
         cancelled=circumstances.cancelled,
         progress=circumstances.progress,
         jitter=circumstances.jitter,
+        looker=circumstances.looker,
         poll_interval=backend.poll_interval,
     )

@@ -84,8 +84,12 @@ def diff(
 def check_pinned(place: Place, values: Mapping[str, Any], inherited: Place) -> None:
     """Refuse an inherited project or region that is not the one the resource was created in.
 
+    An inherited project belongs to the inherited region; a resource in another region does not inherit it.
+
     :raises PinnedPlaceChanged: names both.
     """
+    if inherited.region and values.get("region", inherited.region) != inherited.region:
+        inherited = NOWHERE
     for name, pinned, configured in zip(
         PLACE, (place.region, place.project_id), (inherited.region, inherited.project_id), strict=True
     ):

@@ -468,6 +468,10 @@ func (o HuaweicloudAssumeRolePtrOutput) Duration() pulumi.StringPtrOutput {
 type HuaweicloudConfig struct {
 	// The access key (AK). It needs `secretKey` beside it. From the environment: `HW_ACCESS_KEY` or `HUAWEICLOUD_SDK_AK`.
 	AccessKey *string `pulumi:"accessKey"`
+	// The id of an application credential of Keystone, on sites of the same make that have them. It needs `applicationCredentialSecret` beside it, and is bound to its own project. From the environment: `OS_APPLICATION_CREDENTIAL_ID`.
+	ApplicationCredentialId *string `pulumi:"applicationCredentialId"`
+	// The secret of `applicationCredentialId`. From the environment: `OS_APPLICATION_CREDENTIAL_SECRET`.
+	ApplicationCredentialSecret *string `pulumi:"applicationCredentialSecret"`
 	// An agency to take on with these credentials.
 	AssumeRole *HuaweicloudAssumeRole `pulumi:"assumeRole"`
 	// The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`. From the environment: `HW_AUTH_URL` or `OS_AUTH_URL`.
@@ -515,6 +519,10 @@ type HuaweicloudConfigInput interface {
 type HuaweicloudConfigArgs struct {
 	// The access key (AK). It needs `secretKey` beside it. From the environment: `HW_ACCESS_KEY` or `HUAWEICLOUD_SDK_AK`.
 	AccessKey pulumi.StringPtrInput `pulumi:"accessKey"`
+	// The id of an application credential of Keystone, on sites of the same make that have them. It needs `applicationCredentialSecret` beside it, and is bound to its own project. From the environment: `OS_APPLICATION_CREDENTIAL_ID`.
+	ApplicationCredentialId pulumi.StringPtrInput `pulumi:"applicationCredentialId"`
+	// The secret of `applicationCredentialId`. From the environment: `OS_APPLICATION_CREDENTIAL_SECRET`.
+	ApplicationCredentialSecret pulumi.StringPtrInput `pulumi:"applicationCredentialSecret"`
 	// An agency to take on with these credentials.
 	AssumeRole HuaweicloudAssumeRolePtrInput `pulumi:"assumeRole"`
 	// The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`. From the environment: `HW_AUTH_URL` or `OS_AUTH_URL`.
@@ -630,6 +638,16 @@ func (o HuaweicloudConfigOutput) AccessKey() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v HuaweicloudConfig) *string { return v.AccessKey }).(pulumi.StringPtrOutput)
 }
 
+// The id of an application credential of Keystone, on sites of the same make that have them. It needs `applicationCredentialSecret` beside it, and is bound to its own project. From the environment: `OS_APPLICATION_CREDENTIAL_ID`.
+func (o HuaweicloudConfigOutput) ApplicationCredentialId() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v HuaweicloudConfig) *string { return v.ApplicationCredentialId }).(pulumi.StringPtrOutput)
+}
+
+// The secret of `applicationCredentialId`. From the environment: `OS_APPLICATION_CREDENTIAL_SECRET`.
+func (o HuaweicloudConfigOutput) ApplicationCredentialSecret() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v HuaweicloudConfig) *string { return v.ApplicationCredentialSecret }).(pulumi.StringPtrOutput)
+}
+
 // An agency to take on with these credentials.
 func (o HuaweicloudConfigOutput) AssumeRole() HuaweicloudAssumeRolePtrOutput {
 	return o.ApplyT(func(v HuaweicloudConfig) *HuaweicloudAssumeRole { return v.AssumeRole }).(HuaweicloudAssumeRolePtrOutput)
@@ -736,6 +754,26 @@ func (o HuaweicloudConfigPtrOutput) AccessKey() pulumi.StringPtrOutput {
 			return nil
 		}
 		return v.AccessKey
+	}).(pulumi.StringPtrOutput)
+}
+
+// The id of an application credential of Keystone, on sites of the same make that have them. It needs `applicationCredentialSecret` beside it, and is bound to its own project. From the environment: `OS_APPLICATION_CREDENTIAL_ID`.
+func (o HuaweicloudConfigPtrOutput) ApplicationCredentialId() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *HuaweicloudConfig) *string {
+		if v == nil {
+			return nil
+		}
+		return v.ApplicationCredentialId
+	}).(pulumi.StringPtrOutput)
+}
+
+// The secret of `applicationCredentialId`. From the environment: `OS_APPLICATION_CREDENTIAL_SECRET`.
+func (o HuaweicloudConfigPtrOutput) ApplicationCredentialSecret() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v *HuaweicloudConfig) *string {
+		if v == nil {
+			return nil
+		}
+		return v.ApplicationCredentialSecret
 	}).(pulumi.StringPtrOutput)
 }
 

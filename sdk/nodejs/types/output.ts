@@ -71,6 +71,14 @@ export interface HuaweicloudConfig {
      */
     accessKey?: string;
     /**
+     * The id of an application credential of Keystone, on sites of the same make that have them. It needs `applicationCredentialSecret` beside it, and is bound to its own project. From the environment: `OS_APPLICATION_CREDENTIAL_ID`.
+     */
+    applicationCredentialId?: string;
+    /**
+     * The secret of `applicationCredentialId`. From the environment: `OS_APPLICATION_CREDENTIAL_SECRET`.
+     */
+    applicationCredentialSecret?: string;
+    /**
      * An agency to take on with these credentials.
      */
     assumeRole?: outputs.HuaweicloudAssumeRole;

@@ -281,6 +281,14 @@ class HuaweicloudConfigArgsDict(TypedDict):
     """
     The access key (AK). It needs `secretKey` beside it. From the environment: `HW_ACCESS_KEY` or `HUAWEICLOUD_SDK_AK`.
     """
+    application_credential_id: NotRequired[pulumi.Input[_builtins.str]]
+    """
+    The id of an application credential of Keystone, on sites of the same make that have them. It needs `applicationCredentialSecret` beside it, and is bound to its own project. From the environment: `OS_APPLICATION_CREDENTIAL_ID`.
+    """
+    application_credential_secret: NotRequired[pulumi.Input[_builtins.str]]
+    """
+    The secret of `applicationCredentialId`. From the environment: `OS_APPLICATION_CREDENTIAL_SECRET`.
+    """
     assume_role: NotRequired[pulumi.Input['HuaweicloudAssumeRoleArgsDict']]
     """
     An agency to take on with these credentials.
@@ -346,6 +354,8 @@ class HuaweicloudConfigArgsDict(TypedDict):
 class HuaweicloudConfigArgs:
     def __init__(__self__, *,
                  access_key: Optional[pulumi.Input[_builtins.str]] = None,
+                 application_credential_id: Optional[pulumi.Input[_builtins.str]] = None,
+                 application_credential_secret: Optional[pulumi.Input[_builtins.str]] = None,
                  assume_role: Optional[pulumi.Input['HuaweicloudAssumeRoleArgs']] = None,
                  auth_url: Optional[pulumi.Input[_builtins.str]] = None,
                  cloud: Optional[pulumi.Input[_builtins.str]] = None,
@@ -365,6 +375,8 @@ class HuaweicloudConfigArgs:
         Huawei Cloud and other clouds of the same make.
 
         :param pulumi.Input[_builtins.str] access_key: The access key (AK). It needs `secretKey` beside it. From the environment: `HW_ACCESS_KEY` or `HUAWEICLOUD_SDK_AK`.
+        :param pulumi.Input[_builtins.str] application_credential_id: The id of an application credential of Keystone, on sites of the same make that have them. It needs `applicationCredentialSecret` beside it, and is bound to its own project. From the environment: `OS_APPLICATION_CREDENTIAL_ID`.
+        :param pulumi.Input[_builtins.str] application_credential_secret: The secret of `applicationCredentialId`. From the environment: `OS_APPLICATION_CREDENTIAL_SECRET`.
         :param pulumi.Input['HuaweicloudAssumeRoleArgs'] assume_role: An agency to take on with these credentials.
         :param pulumi.Input[_builtins.str] auth_url: The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`. From the environment: `HW_AUTH_URL` or `OS_AUTH_URL`.
         :param pulumi.Input[_builtins.str] cloud: The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
@@ -383,6 +395,10 @@ class HuaweicloudConfigArgs:
         """
         if access_key is not None:
             pulumi.set(__self__, "access_key", access_key)
+        if application_credential_id is not None:
+            pulumi.set(__self__, "application_credential_id", application_credential_id)
+        if application_credential_secret is not None:
+            pulumi.set(__self__, "application_credential_secret", application_credential_secret)
         if assume_role is not None:
             pulumi.set(__self__, "assume_role", assume_role)
         if auth_url is not None:
@@ -425,6 +441,30 @@ class HuaweicloudConfigArgs:
     @access_key.setter
     def access_key(self, value: Optional[pulumi.Input[_builtins.str]]):
         pulumi.set(self, "access_key", value)
+
+    @_builtins.property
+    @pulumi.getter(name="applicationCredentialId")
+    def application_credential_id(self) -> Optional[pulumi.Input[_builtins.str]]:
+        """
+        The id of an application credential of Keystone, on sites of the same make that have them. It needs `applicationCredentialSecret` beside it, and is bound to its own project. From the environment: `OS_APPLICATION_CREDENTIAL_ID`.
+        """
+        return pulumi.get(self, "application_credential_id")
+
+    @application_credential_id.setter
+    def application_credential_id(self, value: Optional[pulumi.Input[_builtins.str]]):
+        pulumi.set(self, "application_credential_id", value)
+
+    @_builtins.property
+    @pulumi.getter(name="applicationCredentialSecret")
+    def application_credential_secret(self) -> Optional[pulumi.Input[_builtins.str]]:
+        """
+        The secret of `applicationCredentialId`. From the environment: `OS_APPLICATION_CREDENTIAL_SECRET`.
+        """
+        return pulumi.get(self, "application_credential_secret")
+
+    @application_credential_secret.setter
+    def application_credential_secret(self, value: Optional[pulumi.Input[_builtins.str]]):
+        pulumi.set(self, "application_credential_secret", value)
 
     @_builtins.property
     @pulumi.getter(name="assumeRole")

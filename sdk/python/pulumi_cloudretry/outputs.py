@@ -187,6 +187,8 @@ class HuaweicloudConfig(dict):
     """
     def __init__(__self__, *,
                  access_key: Optional[_builtins.str] = None,
+                 application_credential_id: Optional[_builtins.str] = None,
+                 application_credential_secret: Optional[_builtins.str] = None,
                  assume_role: Optional['outputs.HuaweicloudAssumeRole'] = None,
                  auth_url: Optional[_builtins.str] = None,
                  cloud: Optional[_builtins.str] = None,
@@ -206,6 +208,8 @@ class HuaweicloudConfig(dict):
         Huawei Cloud and other clouds of the same make.
 
         :param _builtins.str access_key: The access key (AK). It needs `secretKey` beside it. From the environment: `HW_ACCESS_KEY` or `HUAWEICLOUD_SDK_AK`.
+        :param _builtins.str application_credential_id: The id of an application credential of Keystone, on sites of the same make that have them. It needs `applicationCredentialSecret` beside it, and is bound to its own project. From the environment: `OS_APPLICATION_CREDENTIAL_ID`.
+        :param _builtins.str application_credential_secret: The secret of `applicationCredentialId`. From the environment: `OS_APPLICATION_CREDENTIAL_SECRET`.
         :param 'HuaweicloudAssumeRole' assume_role: An agency to take on with these credentials.
         :param _builtins.str auth_url: The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`. From the environment: `HW_AUTH_URL` or `OS_AUTH_URL`.
         :param _builtins.str cloud: The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
@@ -224,6 +228,10 @@ class HuaweicloudConfig(dict):
         """
         if access_key is not None:
             pulumi.set(__self__, "access_key", access_key)
+        if application_credential_id is not None:
+            pulumi.set(__self__, "application_credential_id", application_credential_id)
+        if application_credential_secret is not None:
+            pulumi.set(__self__, "application_credential_secret", application_credential_secret)
         if assume_role is not None:
             pulumi.set(__self__, "assume_role", assume_role)
         if auth_url is not None:
@@ -262,6 +270,22 @@ class HuaweicloudConfig(dict):
         The access key (AK). It needs `secretKey` beside it. From the environment: `HW_ACCESS_KEY` or `HUAWEICLOUD_SDK_AK`.
         """
         return pulumi.get(self, "access_key")
+
+    @_builtins.property
+    @pulumi.getter(name="applicationCredentialId")
+    def application_credential_id(self) -> Optional[_builtins.str]:
+        """
+        The id of an application credential of Keystone, on sites of the same make that have them. It needs `applicationCredentialSecret` beside it, and is bound to its own project. From the environment: `OS_APPLICATION_CREDENTIAL_ID`.
+        """
+        return pulumi.get(self, "application_credential_id")
+
+    @_builtins.property
+    @pulumi.getter(name="applicationCredentialSecret")
+    def application_credential_secret(self) -> Optional[_builtins.str]:
+        """
+        The secret of `applicationCredentialId`. From the environment: `OS_APPLICATION_CREDENTIAL_SECRET`.
+        """
+        return pulumi.get(self, "application_credential_secret")
 
     @_builtins.property
     @pulumi.getter(name="assumeRole")
