@@ -93,7 +93,7 @@ async def _import(action: Action[Any], identifier: str, backend: Backend, circum
     seen = await look(session, targets)
     missing = [key for key, observation in seen.items() if observation.missing]
     if missing:
-        raise InvalidInput("id", f"{seen[missing[0]].message}; nothing was imported")
+        raise InvalidInput("id", f"{seen[missing[0]].message.rstrip('.')}; nothing was imported")
     record = Record(
         inputs=values,
         place=session.place,

@@ -26,6 +26,7 @@ from cloudretry.plugin.engine import EngineLog
 from cloudretry.plugin.marshal import from_struct, plain, rewrap, secret_paths, to_struct, wire_text
 from cloudretry.plugin.secrecy import Secrecy
 from cloudretry.plugin.settings import protect
+from cloudretry.run.looker import Looker
 from cloudretry.version import __version__
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def __init__(self, engine_address: str) -> None:
         self.log = EngineLog(engine_address)
         self._cancelled = asyncio.Event()
+        self._looker = Looker()
         self._backend: ConfiguredBackend | None = None
         self._settings: Mapping[str, Any] = {}
 
@@ -230,6 +232,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         identifier = f"secret-{secrets.token_hex(8)}" if secrecy.hides(done.resource_id) else done.resource_id
         properties = _outputs(done.outputs, news, secrecy)
         await _fail_with_state(context, identifier, done, properties, secrecy)
+        await self.log.last_word(request.urn, _what_happened(done.outputs["history"][-1]))
         return provider_pb2.CreateResponse(
             id=identifier, properties=properties, refresh_before_update=_reconciles(values)
         )
@@ -248,6 +251,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         done = await lifecycle.update(action, request.id, plain(olds), values, self._configured, circumstances)
         properties = _outputs(done.outputs, news, secrecy)
         await _fail_with_state(context, request.id, done, properties, secrecy)
+        if done.outputs["history"] and done.outputs["history"] != plain(olds).get("history"):
+            await self.log.last_word(request.urn, _what_happened(done.outputs["history"][-1]))
         return provider_pb2.UpdateResponse(properties=properties, refresh_before_update=_reconciles(values))
 
     @_answering
@@ -294,9 +299,16 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             resource=self._configured.resource(urn),
             timeout=timeout or lifecycle.DEFAULT_TIMEOUT,
             cancelled=self._cancelled,
+            looker=self._looker,
             progress=lambda line: self.log.status(urn, secrecy.redact(line)),
             notice=lambda line: self.log.notice(urn, secrecy.redact(line)),
         )
+
+
+def _what_happened(run: Mapping[str, Any]) -> str:
+    """A run of the history in a line: ``2 fired: 2 Succeeded``."""
+    outcomes = ", ".join(f"{count} {status}" for status, count in run["outcomes"].items())
+    return f"{run['fired']} fired: {outcomes}"
 
 
 def _check_failure(problem: InvalidInput) -> provider_pb2.CheckFailure:

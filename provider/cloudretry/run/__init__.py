@@ -11,7 +11,7 @@ from cloudretry.clock import pause
 from cloudretry.errors import CloudRetryError
 from cloudretry.model import Answer, CloudError, FireOutcome, Observation, Result, StateClass, Status, Target, chunked
 from cloudretry.record import ALREADY_RUNNING, is_satisfied
-from cloudretry.run.decide import Plan, Reason, decide, why_not
+from cloudretry.run.decide import Plan, Reason, cool_at, decide, why_not
 from cloudretry.run.fire import Fired, fire
 from cloudretry.run.journal import EntryTarget
 from cloudretry.run.progress import Progress
@@ -259,5 +259,5 @@ def _again(session: Session, ran: Ran) -> list[Target]:
 
 
 def _cooldown_left(session: Session, ran: Ran, targets: Iterable[Target]) -> float:
-    last = max((ran.results[target.key].fired_at or 0.0 for target in targets), default=0.0)
-    return max(0.0, last + session.inputs.cooldown_seconds - session.clock.now())
+    ends = max((cool_at(session.inputs, ran.results[target.key]) for target in targets), default=0.0)
+    return min(max(0.0, ends - session.clock.now()), session.inputs.cooldown_seconds)

@@ -108,7 +108,8 @@ def why_not(inputs: ActionInputs, result: Result, now: float) -> str:
 
 def cool_at(inputs: ActionInputs, result: Result) -> float:
     """When the target may be fired again as far as the cooldown goes, in seconds since the epoch."""
-    return result.fired_at + inputs.cooldown_seconds if result.fired_at is not None else 0.0
+    # Without a cooldown nothing is compared: the clock may have been set back since the fire.
+    return result.fired_at + inputs.cooldown_seconds if inputs.cooldown and result.fired_at is not None else 0.0
 
 
 def _still_cooling(inputs: ActionInputs, result: Result, now: float) -> str:

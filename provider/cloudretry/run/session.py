@@ -14,6 +14,7 @@ from cloudretry.clock import Clock
 from cloudretry.errors import NoAnswer, RequestNotSent
 from cloudretry.model import CloudClient, Place
 from cloudretry.run.journal import RunJournal
+from cloudretry.run.looker import Looker
 
 __all__ = ["Session"]
 
@@ -38,6 +39,7 @@ class Session:
     cancelled: asyncio.Event
     progress: Callable[[str], None]
     jitter: Callable[[], float]
+    looker: Looker
     poll_interval: float | None = None
     journal: RunJournal | None = None
 

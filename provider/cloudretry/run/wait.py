@@ -7,14 +7,15 @@ was seen moving since, or when :data:`STALE_GRACE` has passed.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from cloudretry.actions import Action
-from cloudretry.clock import pause
 from cloudretry.errors import CloudRefused, CloudRetryError
-from cloudretry.model import Observation, Result, StateClass, Status, Target, chunked
+from cloudretry.model import Observation, Result, StateClass, Status, Target
+from cloudretry.run.looker import Seen
 from cloudretry.run.progress import Progress
 from cloudretry.run.session import Session
 
@@ -146,17 +147,23 @@ async def look(session: Session, targets: Sequence[Target]) -> dict[str, Observa
 
     :raises CloudRetryError: a status call failed.
     """
-    seen: dict[str, Observation] = {}
-    for group in chunked(targets, session.action.look_size):
-        seen |= await _observe(session, group)
-    return seen
+    seen = await _look_within(session, targets, 0.0)
+    for answer in seen.values():
+        if isinstance(answer, CloudRetryError):
+            raise answer
+    return {key: answer for key, answer in seen.items() if isinstance(answer, Observation)}
 
 
-async def _observe(session: Session, group: Sequence[Target]) -> Mapping[str, Observation]:
-    try:
-        return await session.blocking(session.action.observe, session.client.send, session.place, group)
-    except CloudRefused as refused:
-        raise CloudRefused(session.action.explain(refused.error), throttled=refused.throttled) from None
+async def _look_within(session: Session, targets: Sequence[Target], seconds: float) -> Seen:
+    async def observe(group: Sequence[Target]) -> Mapping[str, Observation]:
+        try:
+            return await session.blocking(session.action.observe, session.client.send, session.place, group)
+        except CloudRefused as refused:
+            raise CloudRefused(session.action.explain(refused.error), throttled=refused.throttled) from None
+
+    place = (session.client, session.action.token, session.place)
+    size = session.action.look_size
+    return await session.looker.look(place, session.clock, observe, size, targets, within=seconds)
 
 
 async def watch(session: Session, targets: Sequence[Watched]) -> list[Result]:
@@ -169,36 +176,41 @@ async def watch(session: Session, targets: Sequence[Watched]) -> list[Result]:
     progress = Progress(session)
     pauses = _pauses(session)
     while waiting and not session.over:
-        await pause(session.clock, min(next(pauses), max(session.remaining, 0.0)), session.cancelled)
-        for group in chunked(list(waiting.values()), session.action.look_size):
-            if session.cancelled.is_set():
-                break
-            for result in await _poll(session, group):
-                results[result.target] = result
-                del waiting[result.target]
+        seen = await _next_look(session, waiting, min(next(pauses), max(session.remaining, 0.0)))
+        now = session.clock.monotonic()
+        for key, answer in seen.items():
+            result = _verdict(session, waiting[key], answer, now)
+            if result is not None:
+                results[key] = result
+                del waiting[key]
         if waiting:
             progress.tell(_waiting_for(waiting, len(targets)))
     results |= {key: _unsettled(session, item) for key, item in waiting.items()}
     return [results[item.target.key] for item in targets]
 
 
-async def _poll(session: Session, group: Sequence[Watched]) -> list[Result]:
-    """Ask once for these targets; returns the results of those that need not be waited for any more."""
+async def _next_look(session: Session, waiting: Mapping[str, Watched], seconds: float) -> Seen:
+    """What is seen within this time; nothing once the run is cancelled."""
+    looking = asyncio.ensure_future(_look_within(session, [item.target for item in waiting.values()], seconds))
+    cancelling = asyncio.ensure_future(session.cancelled.wait())
+    either: set[asyncio.Future[Any]] = {looking, cancelling}
     try:
-        seen = await _observe(session, [item.target for item in group])
-    except CloudRetryError as error:
-        for item in group:
-            item.problem = str(error)
-            item.refused = item.refused + 1 if _is_final(error) else 0
-        return [_unsettled(session, item) for item in group if item.refused >= REFUSED_POLLS]
-    now = session.clock.monotonic()
-    judged = []
-    for item in group:
-        item.problem, item.refused = "", 0
-        result = judge(session.action, item, seen[item.target.key], fresh=now < item.fresh_until)
-        if result is not None:
-            judged.append(result)
-    return judged
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        return looking.result() if looking.done() else {}
+    finally:
+        for task in either:
+            task.cancel()
+        await asyncio.gather(*either, return_exceptions=True)
+
+
+def _verdict(session: Session, item: Watched, answer: Observation | CloudRetryError, now: float) -> Result | None:
+    """What an answer makes of a target; ``None`` while it is to be waited for."""
+    if isinstance(answer, CloudRetryError):
+        item.problem = str(answer)
+        item.refused = item.refused + 1 if _is_final(answer) else 0
+        return _unsettled(session, item) if item.refused >= REFUSED_POLLS else None
+    item.problem, item.refused = "", 0
+    return judge(session.action, item, answer, fresh=now < item.fresh_until)
 
 
 def _pauses(session: Session) -> Iterator[float]:
