@@ -4,6 +4,7 @@ Inputs are written as Pulumi writes them (`jobId`). A value may be `{"$secret": 
 property]}`, or `{"$later": value}`, which a preview does not know yet.
 """
 
+import importlib
 import json
 import re
 from pathlib import Path
@@ -12,7 +13,6 @@ import pulumi
 from pulumi.dynamic import CreateResult, Resource, ResourceProvider
 
 import pulumi_cloudretry
-from pulumi_cloudretry import dynamic
 
 
 class LaterProvider(ResourceProvider):
@@ -71,7 +71,8 @@ def options(given):
 
 def class_of(front, module, name):
     if front == "dynamic":
-        return getattr(dynamic, name)
+        # It takes its time, which the plugin's classes need not spend.
+        return getattr(importlib.import_module("pulumi_cloudretry.dynamic"), name)
     return getattr(getattr(pulumi_cloudretry, module), name)
 
 

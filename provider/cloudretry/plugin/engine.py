@@ -35,6 +35,11 @@ class EngineLog:
         """Show what a resource is doing; the next line takes this one's place."""
         self._put(engine_pb2.LogRequest(severity=engine_pb2.INFO, message=wire_text(line), urn=urn, ephemeral=True))
 
+    async def last_word(self, urn: str, line: str) -> None:
+        """What came of a resource; it is on the screen before the engine is answered, and stays beside the resource."""
+        self.status(urn, line)
+        await self._lines.join()
+
     def notice(self, urn: str, line: str) -> None:
         """Say something about a resource that stays on the screen."""
         self._put(engine_pb2.LogRequest(severity=engine_pb2.INFO, message=wire_text(line), urn=urn))
