@@ -7,7 +7,7 @@ import pytest
 from cloudretry.errors import PinnedPlaceChanged
 from cloudretry.model import Place
 from support import World
-from support.samples import BAD, GOOD, SAMPLES, STUCK, Sample, drs
+from support.samples import BAD, GOOD, SAMPLES, STUCK, VISUALIZATION, Sample, drs
 
 # --- the same for every action ---
 
@@ -509,4 +509,17 @@ def test_an_alias_from_an_earlier_state_without_history_is_no_change(sample: Sam
     world.up()
     assert world.state is not None
     world.state = {name: value for name, value in world.state.items() if name not in ("history", "fireIds")}
+    assert world.up().kind == "same"
+
+
+@pytest.mark.parametrize("refreshed", [False, True], ids=["", "after a refresh"])
+def test_a_job_that_was_seen_moving_and_ended_by_itself_between_two_runs_is_not_fired_again(refreshed: bool) -> None:
+    sample = next(sample for sample in SAMPLES if sample.token == VISUALIZATION)
+    world = sample.world([("WAITING", 0), ("COMPLETED", 100)])
+    assert "timed out" in world.up(timeout=40.0).failure
+    world.clock.advance(100)
+    if refreshed:
+        world.refresh()
+    assert world.up().posts == 0
+    assert world["status"] == "Succeeded"
     assert world.up().kind == "same"

@@ -15,7 +15,7 @@ from cloudretry.lifecycle.journaling import note_saved
 from cloudretry.model import Observation, Result, StateClass, Status, Target
 from cloudretry.record import PLACE, Record, verdict
 from cloudretry.run import look
-from cloudretry.run.wait import STALE_GRACE, settled, took_hold
+from cloudretry.run.wait import STALE_GRACE, settled, took_hold, was_moving
 
 __all__ = ["read", "recorded_inputs"]
 
@@ -63,7 +63,8 @@ def recorded_inputs(action: Action[Any], outputs: Mapping[str, Any]) -> dict[str
 def _noted(action: Action[Any], result: Result, seen: Observation, now: float, *, reconcile: bool) -> Result:
     if seen.missing:
         return replace(result, cloud_status="NotFound")
-    if result.pending and took_hold(action, result.before, seen):
+    ended_well = seen.means is StateClass.SUCCEEDED and was_moving(action, result)
+    if result.pending and (took_hold(action, result.before, seen) or ended_well):
         return settled(result, Status.SUCCEEDED, seen)
     noted = replace(result, cloud_status=seen.cloud_status)
     failed_since = reconcile and seen.means is StateClass.FAILED and seen.retryable

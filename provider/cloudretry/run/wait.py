@@ -19,7 +19,18 @@ from cloudretry.run.looker import Seen
 from cloudretry.run.progress import Progress
 from cloudretry.run.session import Session
 
-__all__ = ["STALE_GRACE", "Watched", "judge", "look", "settled", "taken_up", "took_hold", "watch", "watched"]
+__all__ = [
+    "STALE_GRACE",
+    "Watched",
+    "judge",
+    "look",
+    "settled",
+    "taken_up",
+    "took_hold",
+    "was_moving",
+    "watch",
+    "watched",
+]
 
 STALE_GRACE = 30.0
 """Seconds after a fire in which the old state may still be shown."""
@@ -57,7 +68,15 @@ def watched(session: Session, target: Target, result: Result, *, accepted: bool)
     """A target to wait for, fired now or in an earlier run."""
     age = max(0.0, session.clock.now() - (result.fired_at or 0.0))
     grace = max(0.0, STALE_GRACE - age)
-    return Watched(target, result, accepted, session.clock.monotonic() + grace)
+    return Watched(
+        target, result, accepted, session.clock.monotonic() + grace, moved=was_moving(session.action, result)
+    )
+
+
+def was_moving(action: Action[Any], result: Result) -> bool:
+    """Whether an earlier run saw the target in progress after its fire: what it shows now is no old state."""
+    state = action.states.get(result.cloud_status)
+    return state is not None and state.means is StateClass.IN_PROGRESS
 
 
 def took_hold(action: Action[Any], before: str, seen: Observation) -> bool:
