@@ -93,6 +93,11 @@ LOOK_FAULTS: Mapping[str, Mapping[str, Any]] = {
 }
 """Faults that hit the status calls."""
 
+ORPHAN_SIGNALS = ("SIGINT", "SIGTERM")
+
+NEW_ID = "answer lost, goes on under a new id"
+"""A Workspace retry may go on as another task, whose id only the answer tells."""
+
 THROTTLING = frozenset({"429", "503"})
 
 _HUAWEICLOUD = {
@@ -145,6 +150,11 @@ _TROUBLES: Mapping[str, tuple[Trouble, ...]] = {
         *(Trouble("full disk", f"full disk, {when}") for when in ("before the intent", "before the answer")),
         Trouble("refusal", "refused once"),
         Trouble("two runs", "two runs at once after a kill"),
+        *(
+            Trouble("orphan", f"kill -9 of engine, {name} to the provider once it is answered")
+            for name in ORPHAN_SIGNALS
+        ),
+        *(Trouble("new id", f"{NEW_ID}, {how}") for how in ("dropped", "killed")),
     ),
     "resume": (
         *_kills(RESUME_INSTANTS),
@@ -163,6 +173,8 @@ def _lane(name: str, seed: str) -> Iterator[Case]:
     families: dict[str, list[tuple[str, str, Trouble]]] = {}
     for (operation, troubles), action in product(_OPERATIONS.items(), ACTIONS):
         for trouble in _TROUBLES[troubles]:
+            if trouble.kind == "new id" and action != "desktop":
+                continue
             families.setdefault(trouble.kind, []).append((action, operation, trouble))
     placed = []
     for cells in families.values():

@@ -111,7 +111,8 @@ def _lost_of(played: Played, target: str, result: Mapping[str, Any]) -> Iterator
     if not played.kills and attempts != len(sent):
         yield f"{target}: {attempts} attempts recorded for {len(sent)} requests"
     handle = played.new_ids[target]
-    if handle != target and result.get("handle") != handle:
+    # Where the answer was lost nobody can know it.
+    if played.case.trouble.kind != "new id" and handle != target and result.get("handle") != handle:
         yield f"{target}: it goes on as {handle}, the state says {result.get('handle')}"
     if "firedAt" not in result:
         yield f"{target}: when it was fired is not recorded"
@@ -145,7 +146,7 @@ def _unexplained(played: Played) -> Iterator[str]:
     last = played.ups[-1].text if played.ups else ""
     if not played.green and not played.told_unknown:
         yield f"not green after {len(played.ups)} ups: {last.strip()[-600:]}"
-    if played.told_unknown and not RESOURCES[played.case.action].stamped:
+    if played.told_unknown and not RESOURCES[played.case.action].stamped and played.case.trouble.kind != "new id":
         yield "an unknown outcome was left to the user, though the cloud can tell"
     if played.fired_on_full_disk:
         yield f"{played.fired_on_full_disk} requests were fired though the journal could not be written"

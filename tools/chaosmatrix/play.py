@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from chaosmatrix.cases import FIRE_FAULTS, LOOK_FAULTS, THROTTLING, VICTIMS, Case, fault
+from chaosmatrix.cases import FIRE_FAULTS, LOOK_FAULTS, ORPHAN_SIGNALS, THROTTLING, VICTIMS, Case, fault
 from chaosmatrix.cloud import QUICK, RESOURCES, Cloud, Targets
 from chaosmatrix.drivers import Driver, Up, driver
 from chaosmatrix.havoc import Clock, Disk, fill_for
@@ -146,7 +146,7 @@ class _Stage:
             quick_first=int(case.operation == "update"),
             held=self.held,
             stale=stale,
-            new_id=case.action == "desktop" and lossless and not self.chance_of_another_kill and dice.random() < 0.5,
+            new_id=case.action == "desktop" and (trouble.kind == "new id" or (lossless and dice.random() < 0.5)),
         )
         if refuses and case.operation != "update":
             cloud_targets = replace(cloud_targets, refused=dice.choice(RESOURCES[case.action].targets))
@@ -173,10 +173,6 @@ class _Stage:
             self.options["fireWhen"] = "retryable"
         if not wait:
             self.options["wait"] = False
-
-    @property
-    def chance_of_another_kill(self) -> bool:
-        return self.case.trouble.kind in ("kill", "fire fault")
 
     def close(self) -> None:
         self.driver.close()
@@ -242,7 +238,7 @@ class _Stage:
         if trouble.kind == "kill":
             self._up(strike=self._strike(trouble.victim, trouble.instant))
             self._aftermath()
-            if self.chance_of_another_kill and not self.cloud.behave.new_id and dice.random() < 0.3:
+            if not self.cloud.behave.new_id and dice.random() < 0.3:
                 self._up(strike=self._second_strike())
                 self._aftermath()
         elif trouble.kind in ("fire fault", "look fault"):
@@ -257,6 +253,10 @@ class _Stage:
             self._full_disk()
         elif trouble.kind == "two runs":
             self._two_runs()
+        elif trouble.kind == "new id":
+            self._lose_new_id()
+        elif trouble.kind == "orphan":
+            self._end_orphan()
         else:
             self.releasing = True
             if not self.cloud.behave.refused:
@@ -287,6 +287,9 @@ class _Stage:
                 played.green = True
                 return
             if said.code is None:
+                return
+            if self.case.trouble.kind == "new id" and "onUnknown" in said.text:
+                played.told_unknown = True
                 return
             if self.cloud.kind.stamped and "onUnknown" in said.text:
                 effects = self.cloud.effects()
@@ -494,6 +497,33 @@ class _Stage:
                 self.releasing = True
 
         return fill
+
+    def _lose_new_id(self) -> None:
+        if self.case.trouble.name.endswith("dropped"):
+            self.cloud.emulator.add_fault(self.cloud.kind.fires, drop="after")
+            self.releasing = True
+            self._up()
+            return
+        self._up(strike=self._strike(self.dice.choice(VICTIMS), "effect"))
+        self._aftermath()
+
+    def _end_orphan(self) -> None:
+        """Let the provider of a dead engine come to its end, and only then tell it to end."""
+        self._up(strike=self._strike("engine", "effect"))
+        session = self.driver.ups[-1].session
+        self._wait_until(lambda: self._answered() or not session.providers(), 5.0)
+        time.sleep(self.dice.uniform(0.0, 1.0))
+        number = next(signal.Signals[name] for name in ORPHAN_SIGNALS if name in self.case.trouble.name)
+        self._say(f"{number.name} to {len(session.members())}; open: {entries(self.journal)}")
+        session.send(number)
+        self._wait_until(lambda: not session.providers(), 5.0)
+        self._say(f"left: {len(session.members())}; open: {entries(self.journal)}")
+
+    @staticmethod
+    def _wait_until(condition: Callable[[], bool], seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition() and time.monotonic() < deadline:
+            time.sleep(0.02)
 
     def _two_runs(self) -> None:
         dice = self.dice

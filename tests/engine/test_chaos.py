@@ -1,0 +1,78 @@
+"""The short form of the chaos matrix; `make chaos` is the long one."""
+
+from __future__ import annotations
+
+import sys
+from itertools import product
+from pathlib import Path
+
+import pytest
+from real_engine import Template
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
+
+from chaosmatrix.cases import LANES, Case, Trouble, case_named, cases
+from chaosmatrix.judge import judge
+from chaosmatrix.play import play
+
+
+def killed(victim: str, instant: str) -> Trouble:
+    return Trouble("kill", f"kill -9 of {victim}, {instant}", victim, instant)
+
+
+# The seeds are those with which nothing has to wait for the end of the grace of an unknown outcome.
+SHORT = (
+    ("wire", "plugin", "pool", "create", killed("both", "before the intent"), "a"),
+    ("wire", "plugin", "replication", "update", killed("plugin", "effect"), "a"),
+    ("wire", "plugin", "desktop", "create", killed("engine", "before the save"), "a"),
+    ("wire", "plugin", "visualization", "resume", killed("both", "waiting"), "a"),
+    ("wire", "plugin", "desktop", "update", Trouble("fire fault", "fire: 429"), "i"),
+    ("wire", "plugin", "pool", "create", Trouble("full disk", "full disk, before the intent"), "a"),
+    ("engine", "plugin", "simulation", "create", killed("engine", "effect"), "a"),
+    ("engine", "dynamic", "replication", "create", killed("plugin", "answered"), "a"),
+)
+
+
+def case(driver: str, front: str, action: str, operation: str, trouble: Trouble, seed: str) -> Case:
+    return Case("short", f"short/{seed}", driver, front, action, operation, trouble)
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize("chosen", [case(*row) for row in SHORT], ids=str)
+def test_a_run_in_trouble_ends_green_with_one_effect_each(chosen: Case, tmp_path: Path, template: Template) -> None:
+    played = play(chosen, tmp_path / "chaos", template)
+
+    verdict = judge(played)
+
+    assert verdict.good, "\n".join((str(verdict), *played.story))
+    assert verdict.ended == "green"
+    assert set(played.effects.values()) == {1}
+    assert played.kills or played.faults or played.disk_full
+
+
+@pytest.mark.engine
+def test_without_the_journal_the_matrix_finds_jobs_that_were_fired_twice(tmp_path: Path, template: Template) -> None:
+    chosen = case("wire", "plugin", "simulation", "update", killed("plugin", "effect"), "a")
+
+    verdict = judge(play(chosen, tmp_path / "chaos", template, with_journal=False))
+
+    assert any("2 effects where one was asked" in words for words in verdict.duplicates)
+
+
+def test_the_seed_alone_decides_what_is_tried() -> None:
+    assert cases("7", 200) == cases("7", 200)
+    assert cases("7", 200) != cases("8", 200)
+    assert set(cases("7", 50)) <= set(cases("7", 200))
+    assert [case_named("7", chosen.name) for chosen in cases("7", 20)] == cases("7", 20)
+
+
+def test_five_hundred_runs_are_balanced() -> None:
+    chosen = cases("1", 500)
+
+    assert len(chosen) == len(set(chosen)) == 500
+    assert sum(LANES[one.name.partition("-")[0]][0] == "engine" for one in chosen) == 150
+    actions, operations = ({getattr(one, name) for one in chosen} for name in ("action", "operation"))
+    tried = {(one.action, one.operation, one.trouble.kind) for one in chosen}
+    assert tried >= set(product(actions, operations, ("kill", "look fault")))
+    assert tried >= set(product(actions, operations - {"resume"}, ("fire fault", "clock jump")))
+    assert {one.trouble for one in chosen} == {one.trouble for one in cases("1", 5000)}
