@@ -79,11 +79,15 @@ _GATEWAYS: Mapping[Cloud, tuple[str, Mapping[str, Meaning]]] = {
     Cloud.ALICLOUD: ("Alibaba Cloud's RPC gateway", alicloud.GATEWAY_ERRORS),
 }
 
-_POLICIES: Mapping[Cloud, tuple[str, Mapping[str, Any]]] = {
-    Cloud.HUAWEICLOUD: ("an identity policy of IAM", {"Version": "5.0"}),
-    Cloud.ALICLOUD: ("a policy of RAM", {"Version": "1"}),
+_POLICIES: Mapping[str, str] = {
+    "5.0": "an identity policy of IAM",
+    "1.1": "a custom policy of IAM",
+    "1": "a policy of RAM",
 }
-"""What a policy that grants an action's permissions is called, and its head."""
+"""What a policy is called, by the version in its head."""
+
+_NAMES_RESOURCES = frozenset({"5.0", "1"})
+"""Versions whose statements must say what they are for; elsewhere a statement without it is for everything."""
 
 _CLASS_WORDS: Mapping[StateClass, str] = {
     StateClass.IN_PROGRESS: "waited for",
@@ -288,16 +292,30 @@ def _meanings(table: Mapping[str, Meaning]) -> str:
 def _permissions(action: Action[Any]) -> Iterator[str]:
     operations = [operation.name for operation in (action.fires, action.looks)]
     named = {name: action.permissions[name] for name in operations if name in action.permissions}
+    unnamed = [name for name in operations if name not in named]
     if not named:
         yield (
             f"The texts that this action follows name no permission for {' and '.join(operations)}, so there is no "
             "policy to paste here: see the service's own page on permissions and supported actions, and allow both."
         )
         return
-    title, head = _POLICIES[action.cloud]
-    statement = {"Effect": "Allow", "Action": list(named.values()), "Resource": ["*"]}
-    yield f"As {title}, from the reference of each call ({', '.join(named)}):"
-    yield _fenced("json", json.dumps({**head, "Statement": [statement]}, indent=2))
+    calls = {action.fires.name: "the fire", action.looks.name: "the status call"}
+    yield _table(
+        ("call", "permission", "named by"),
+        ((f"{name}, {calls[name]}", f"`{granted.name}`", granted.source) for name, granted in named.items()),
+    )
+    for version in dict.fromkeys(granted.version for granted in named.values()):
+        actions = [granted.name for granted in named.values() if granted.version == version]
+        statement: dict[str, Any] = {"Effect": "Allow", "Action": actions}
+        if version in _NAMES_RESOURCES:
+            statement["Resource"] = ["*"]
+        yield f"As {_POLICIES[version]}:"
+        yield _fenced("json", json.dumps({"Version": version, "Statement": [statement]}, indent=2))
+    for name in unnamed:
+        yield (
+            f"No text that was read names a permission for {name}: see the service's own page on permissions and "
+            "supported actions, and allow it as well."
+        )
 
 
 def _import(action: Action[Any]) -> Iterator[str]:

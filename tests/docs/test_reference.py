@@ -121,7 +121,28 @@ def test_every_state_code_input_and_output_is_on_the_page(action):
 def test_the_policy_grants_what_the_action_declares(action):
     policies = [json.loads(block.text) for block in PAGE_OF[action.token].blocks if block.language == "json"]
     granted = {name for policy in policies for item in policy["Statement"] for name in item["Action"]}
-    assert granted == set(action.permissions.values())
+    assert granted == {permission.name for permission in action.permissions.values()}
+
+
+@each_action
+def test_each_call_has_a_permission_with_its_source_or_is_said_to_have_none(action):
+    text = PAGE_OF[action.token].text
+    _, _, section = text.partition("## Permissions")
+    section, _, _ = section.partition("\n## ")
+    for operation in (action.fires, action.looks):
+        permission = action.permissions.get(operation.name)
+        if permission is None:
+            assert re.search(rf"name[sd]? (no|a) permission for [^\n]*{operation.name}", section), operation.name
+        else:
+            assert re.search(
+                rf"\| {operation.name}, [^|]+ \| `{permission.name}` \| {re.escape(permission.source)} \|", section
+            )
+
+
+def test_what_is_deprecated_is_told_at_the_top_of_its_page():
+    told = {token: PAGE_OF[token].text.partition("## Example")[0] for token in ACTIONS}
+    assert "/v5/{project_id}/jobs/{job_id}/action" in told["cloudretry:drs:JobBatchRetry"]
+    assert "retired" in told["cloudretry:modelarts:VisualizationJobRestart"]
 
 
 def test_every_key_and_variable_of_the_configuration_is_on_its_page():

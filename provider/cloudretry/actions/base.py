@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
@@ -41,6 +41,7 @@ __all__ = [
     "FireWhen",
     "HuaweicloudInputs",
     "OnUnknown",
+    "Permission",
     "SuccessPolicy",
     "answered",
     "read_object",
@@ -159,6 +160,15 @@ class AlicloudInputs(ActionInputs):
     """Inputs of the actions on Alibaba Cloud."""
 
 
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """A permission as it stands in a policy of that ``version``, and the text that names it."""
+
+    name: str
+    source: str
+    version: str
+
+
 InputsT = TypeVar("InputsT", bound=ActionInputs)
 
 UNKNOWN_STATE = State(StateClass.IN_PROGRESS, retryable=False, text="a state that this version does not know")
@@ -179,8 +189,10 @@ class Action(ABC, Generic[InputsT]):
     inputs: ClassVar[type[Any]]
     fires: ClassVar[Operation]
     looks: ClassVar[Operation]
-    permissions: ClassVar[Mapping[str, str]] = {}
-    """IAM or RAM permission by operation name, where a source names one."""
+    permissions: ClassVar[Mapping[str, Permission]] = {}
+    """What IAM or RAM asks for, by operation name, where a source names it."""
+    nothing: ClassVar[tuple[str, str]] = ("cloudretry-nothing", "cloudretry-nothing")
+    """A container and a target in it that do not exist, well-formed: asking for them does no harm."""
     states: ClassVar[Mapping[str, State]]
     errors: ClassVar[Mapping[str, Meaning]]
     unclear_errors: ClassVar[frozenset[str]] = frozenset()

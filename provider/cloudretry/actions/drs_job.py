@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from cloudretry.actions.base import Action, HuaweicloudInputs, answered, read_object
+from cloudretry.actions.base import Action, HuaweicloudInputs, Permission, answered, read_object
 from cloudretry.errors import NoAnswer
 from cloudretry.model import (
     Answer,
@@ -84,11 +84,17 @@ class DrsJobBatchRetry(Action[DrsJobBatchRetryInputs]):
     inputs = DrsJobBatchRetryInputs
     fires = Operation("BatchRestoreTask", "drs", "POST", "/v3/{project_id}/jobs/batch-retry-task")
     looks = Operation("BatchListJobStatus", "drs", "POST", "/v3/{project_id}/jobs/batch-status")
+    permissions: ClassVar[Mapping[str, Permission]] = {
+        "BatchRestoreTask": Permission(
+            "drs:migrationJob:action", "Data Replication Service API reference, DRS Actions", "1.1"
+        )
+    }
     identity = ()
     target_list = ("jobs", "jobId")
     fire_size = 10
     fires_at_once = 4
     look_size = 100
+    nothing = ("", "00000000-0000-0000-0000-0000000jb101")
     done_when = "the transfer runs or is complete"
     states: ClassVar[Mapping[str, State]] = {
         "CREATING": State(StateClass.IN_PROGRESS, retryable=False, text="being created"),

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from cloudretry.actions.base import Action, AlicloudInputs, answered, read_object
+from cloudretry.actions.base import Action, AlicloudInputs, Permission, answered, read_object
 from cloudretry.errors import NoAnswer
 from cloudretry.model import (
     Answer,
@@ -27,6 +27,8 @@ from cloudretry.model import (
 from cloudretry.operation import Operation
 
 __all__ = ["EhpcJobRerun", "EhpcJobRerunInputs"]
+
+_REFERENCE = "Elastic High Performance Computing API reference 2018-04-12"
 
 PAGE_SIZE = 50
 """The most that ListJobs takes."""
@@ -61,11 +63,14 @@ class EhpcJobRerun(Action[EhpcJobRerunInputs]):
     token = "cloudretry:ehpc:JobRerun"  # noqa: S105
     title = "E-HPC job rerun"
     cloud = Cloud.ALICLOUD
-    source = "Elastic High Performance Computing API reference 2018-04-12, RerunJobs"
+    source = f"{_REFERENCE}, RerunJobs"
     inputs = EhpcJobRerunInputs
     fires = Operation("RerunJobs", "ehpc", "POST", "/")
     looks = Operation("ListJobs", "ehpc", "GET", "/")
-    permissions: ClassVar[Mapping[str, str]] = {"RerunJobs": "ehpc:RerunJobs", "ListJobs": "ehpc:ListJobs"}
+    permissions: ClassVar[Mapping[str, Permission]] = {
+        "RerunJobs": Permission("ehpc:RerunJobs", f"{_REFERENCE}, RerunJobs", "1"),
+        "ListJobs": Permission("ehpc:ListJobs", f"{_REFERENCE}, ListJobs", "1"),
+    }
     identity = ("clusterId",)
     target_list = ("jobIds", None)
     container_property = "clusterId"
@@ -73,6 +78,7 @@ class EhpcJobRerun(Action[EhpcJobRerunInputs]):
     # ListJobs is paged through once for all of them.
     look_size = 1_000_000
     stamped = True
+    nothing = ("ehpc-cloudretry-nothing", "0.scheduler")
     done_when = "the job is QUEUED or RUNNING with changed times, or FINISHED"
     unclear_errors = frozenset({"PartFailure", "AgentResponseTimeout", "UnknownError"})
     states: ClassVar[Mapping[str, State]] = {

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from cloudretry.actions.base import Action, HuaweicloudInputs, answered, read_object
+from cloudretry.actions.base import Action, HuaweicloudInputs, Permission, answered, read_object
 from cloudretry.errors import NoAnswer
 from cloudretry.model import (
     Answer,
@@ -64,9 +64,17 @@ class PoolScopeRetry(Action[PoolScopeRetryInputs]):
     inputs = PoolScopeRetryInputs
     fires = Operation("RetryPoolScope", "modelarts", "POST", "/v2/{project_id}/pools/{pool_name}/retry-scope")
     looks = Operation("ShowPool", "modelarts", "GET", "/v2/{project_id}/pools/{pool_name}")
+    permissions: ClassVar[Mapping[str, Permission]] = {
+        "ShowPool": Permission(
+            "modelarts:pool:get",
+            "ModelArts API reference, Permissions Policies and Supported Actions, Dedicated Resource Pool",
+            "5.0",
+        )
+    }
     identity = ("poolName", "scope")
     container_property = "poolName"
     look_size = len(Scope)
+    nothing = ("pool-cloudretry-nothing-0000000000000000", "Infer")
     done_when = "the job type is Enabled"
     states: ClassVar[Mapping[str, State]] = {
         "Enabling": State(StateClass.IN_PROGRESS, retryable=False, text="being enabled"),

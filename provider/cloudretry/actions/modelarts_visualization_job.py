@@ -59,6 +59,7 @@ class VisualizationJobRestart(Action[VisualizationJobRestartInputs]):
     )
     looks = Operation("ShowVisualizationJob", "modelarts", "GET", "/v1/{project_id}/visualization-jobs/{job_id}")
     identity = ("jobId",)
+    nothing = ("", "999999999999999999")
     done_when = "the job is RUNNING"
     # In the order of the numbers 0 to 21 that the API answers with.
     states: ClassVar[Mapping[str, State]] = {

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from cloudretry.actions.base import Action, HuaweicloudInputs, answered, read_object
+from cloudretry.actions.base import Action, HuaweicloudInputs, Permission, answered, read_object
 from cloudretry.errors import NoAnswer
 from cloudretry.model import (
     Answer,
@@ -26,6 +26,8 @@ from cloudretry.model import (
 from cloudretry.operation import Operation
 
 __all__ = ["WorkspaceJobRetry", "WorkspaceJobRetryInputs"]
+
+_REFERENCE = "Workspace API reference"
 
 RETRYABLE_TYPES = frozenset({"applyWorkspace", "cancelWorkspace"})
 
@@ -49,17 +51,18 @@ class WorkspaceJobRetry(Action[WorkspaceJobRetryInputs]):
     token = "cloudretry:workspace:JobRetry"  # noqa: S105
     title = "Workspace task retry"
     cloud = Cloud.HUAWEICLOUD
-    source = "Workspace API reference, Retrying a Task (RunActionsOnWorkspaceJob)"
+    source = f"{_REFERENCE}, Retrying a Task (RunActionsOnWorkspaceJob)"
     inputs = WorkspaceJobRetryInputs
     fires = Operation(
         "RunActionsOnWorkspaceJob", "workspace", "POST", "/v2/{project_id}/workspace-jobs/{job_id}/actions"
     )
     looks = Operation("ShowJob", "workspace", "GET", "/v2/{project_id}/workspace-jobs/{job_id}")
-    permissions: ClassVar[Mapping[str, str]] = {
-        "RunActionsOnWorkspaceJob": "workspace:jobs:retry",
-        "ShowJob": "workspace:jobs:get",
+    permissions: ClassVar[Mapping[str, Permission]] = {
+        "RunActionsOnWorkspaceJob": Permission("workspace:jobs:retry", f"{_REFERENCE}, Retrying a Task", "5.0"),
+        "ShowJob": Permission("workspace:jobs:get", f"{_REFERENCE}, Querying a Task (ShowJob)", "5.0"),
     }
     identity = ("jobId",)
+    nothing = ("", "00000000-0000-0000-0000-000000000000")
     done_when = "the task has succeeded"
     states: ClassVar[Mapping[str, State]] = {
         "INIT": State(StateClass.IN_PROGRESS, retryable=False, text="being initialized"),
