@@ -22,7 +22,7 @@ from cloudretry.run.journal import Journal
 if TYPE_CHECKING:
     from cloudretry.emulator import Emulator
 
-__all__ = ["ConfiguredBackend", "pulumi_backend", "pulumi_home"]
+__all__ = ["ConfiguredBackend", "embedded_emulator", "journal_folder", "pulumi_backend", "pulumi_home"]
 
 
 def pulumi_home(environ: Mapping[str, str] = os.environ) -> Path:
@@ -41,8 +41,21 @@ def pulumi_backend(environ: Mapping[str, str] = os.environ) -> str:
     return str(current)
 
 
-def _journal_folder(config: ProviderConfig) -> Path:
+def journal_folder(config: ProviderConfig) -> Path:
+    """Where the journal is kept."""
     return Path(config.journal_dir).expanduser() if config.journal_dir else pulumi_home() / "cloudretry" / "journal"
+
+
+def embedded_emulator() -> Emulator:
+    """The emulator that a program runs by itself, started; its state is kept in a file between runs.
+
+    :raises EmulatorError: it cannot be started.
+    """
+    from cloudretry.emulator import Emulator
+
+    state = pulumi_home() / "cloudretry" / "emulator.sqlite"
+    state.parent.mkdir(parents=True, exist_ok=True)
+    return Emulator(state=state).start()
 
 
 class ConfiguredBackend:
@@ -57,7 +70,7 @@ class ConfiguredBackend:
         )
         self.claims = Claims()
         self._pulumi_backend = pulumi_backend()
-        self.journal = Journal(_journal_folder(config)) if config.journal_enabled else None
+        self.journal = Journal(journal_folder(config)) if config.journal_enabled else None
         # A rate belongs to the account, whichever project a request is for.
         self._limits = {cloud: Limits(config.max_concurrent_requests, config.requests_per_second) for cloud in Cloud}
         self._clients: dict[tuple[Cloud, str | None, str | None], CloudClient] = {}
@@ -123,10 +136,5 @@ class ConfiguredBackend:
         if self.config.emulator != EMBEDDED:
             return self.config.emulator
         if self._emulator is None:
-            from cloudretry.emulator import Emulator
-
-            state = pulumi_home() / "cloudretry" / "emulator.sqlite"
-            state.parent.mkdir(parents=True, exist_ok=True)
-            self._emulator = Emulator(state=state)
-            self._emulator.start()
+            self._emulator = embedded_emulator()
         return self._emulator.url

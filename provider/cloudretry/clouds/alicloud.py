@@ -122,6 +122,15 @@ class AlicloudClient:
             redact=self._redaction,
         )
 
+    @property
+    def keys_source(self) -> str:
+        """Where the keys come from, in words.
+
+        :raises CredentialsError: there are none.
+        :raises RequestNotSent: what would give them cannot be used now.
+        """
+        return self._keys().source
+
     def close(self) -> None:
         """Close the kept-alive connections."""
         self._transport.close()

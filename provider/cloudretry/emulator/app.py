@@ -7,6 +7,7 @@ import json
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.utils import formatdate
 from functools import partial
 
 from starlette.applications import Starlette
@@ -218,7 +219,12 @@ def _wire(call: Call, answer: Answer, service: _Service) -> tuple[bytes, int, st
 
 
 def _respond(content: bytes, status: int, media_type: str, headers: Mapping[str, str]) -> Response:
-    return Response(content, status, {**headers, "Content-Type": media_type})
+    return Response(content, status, {"Date": _date(), **headers, "Content-Type": media_type})
+
+
+def _date() -> str:
+    # Real time, like the dates of signatures, whatever clock the scenario runs on.
+    return formatdate(usegmt=True)
 
 
 def _answer_of_fault(call: Call, fault: Fault, request_id_header: str) -> Response | None:
@@ -230,7 +236,7 @@ def _answer_of_fault(call: Call, fault: Fault, request_id_header: str) -> Respon
     is_text = isinstance(fault.body, str)
     content = fault.body if is_text else json.dumps(fault.body) if fault.body is not None else ""
     media_type = "text/plain; charset=utf-8" if is_text else "application/json"
-    headers = {"Content-Type": media_type, request_id_header: call.request_id, **fault.headers}
+    headers = {"Date": _date(), "Content-Type": media_type, request_id_header: call.request_id, **fault.headers}
     return Response(content, fault.status, headers)
 
 
