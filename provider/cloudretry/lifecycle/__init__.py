@@ -10,6 +10,7 @@ from cloudretry.lifecycle.carry_out import create, not_fired, preview_outputs, u
 from cloudretry.lifecycle.circumstances import DEFAULT_TIMEOUT, Backend, Circumstances, Outcome
 from cloudretry.lifecycle.claims import Claims
 from cloudretry.lifecycle.difference import NOWHERE, Change, ChangeKind, Difference, diff
+from cloudretry.lifecycle.forecast import forecast
 from cloudretry.lifecycle.journaling import forget, is_interrupted, note_saved
 from cloudretry.lifecycle.reading import read, recorded_inputs
 
@@ -26,6 +27,7 @@ __all__ = [
     "check",
     "create",
     "diff",
+    "forecast",
     "forget",
     "is_interrupted",
     "not_fired",

@@ -223,6 +223,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         action, news = _action(request.urn), from_struct(request.properties)
         values = plain(news)
         if request.preview:
+            self._forecast(request.urn, action, news, None)
             outputs = lifecycle.preview_outputs(action, values, None, self._configured.clock.now())
             return provider_pb2.CreateResponse(properties=_outputs(outputs, news, self.secrecy(news)))
         secrecy = self.secrecy(news)
@@ -245,6 +246,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         news = _with_ignored(from_struct(request.news), olds, request.ignoreChanges)
         values, secrecy = plain(news), self.secrecy(olds, news)
         if request.preview:
+            self._forecast(request.urn, action, news, olds)
             outputs = lifecycle.preview_outputs(action, values, plain(olds), self._configured.clock.now())
             return provider_pb2.UpdateResponse(properties=_outputs(outputs, news, secrecy))
         circumstances = self._circumstances(request.urn, request.timeout, secrecy)
@@ -293,6 +295,14 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """
         shown = [{name: value for name, value in given.items() if name != "triggers"} for given in properties]
         return Secrecy.of(self._settings, *shown)
+
+    def _forecast(self, urn: str, action: Action[Any], news: Mapping[str, Any], olds: Mapping[str, Any] | None) -> None:
+        """Say in a preview what an `up` would do."""
+        backend, outputs = self._configured, None if olds is None else plain(olds)
+        interrupted = outputs is not None and lifecycle.is_interrupted(backend, backend.resource(urn), action, outputs)
+        line = lifecycle.forecast(action, plain(news), outputs, backend.clock.now(), interrupted=interrupted)
+        if line:
+            self.log.notice(urn, self.secrecy(news, olds or {}).redact(line))
 
     def _circumstances(self, urn: str, timeout: float, secrecy: Secrecy) -> lifecycle.Circumstances:
         return lifecycle.Circumstances(

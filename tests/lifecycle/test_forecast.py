@@ -1,0 +1,69 @@
+"""The line that a preview shows for a resource, and that it costs no call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cloudretry.inputs import UNKNOWN
+from cloudretry.lifecycle import forecast
+from support.engine import World
+from support.samples import BAD, GOOD, drs
+
+
+def said(world: World, *, interrupted: bool = False, **changes: Any) -> str:
+    values = {name: value for name, value in (world.program | changes).items() if value is not None}
+    requests = len(world.cloud.requests)
+    line = forecast(world.action, values, world.state, world.clock.now(), interrupted=interrupted)
+    assert len(world.cloud.requests) == requests
+    return line
+
+
+def test_a_create_would_fire_all_targets() -> None:
+    assert said(drs(jb1=[GOOD], jb2=[GOOD])) == "would fire 2 targets"
+
+
+def test_no_change_says_nothing() -> None:
+    world = drs(jb1=[GOOD])
+    world.up()
+    assert said(world) == ""
+
+
+def test_a_trigger_change_names_the_trigger_and_not_its_value() -> None:
+    world = drs(jb1=[GOOD])
+    world.up()
+    assert said(world, triggers={"release": "planted"}) == "would fire 1 target: trigger release changed"
+
+
+def test_a_failed_target_would_be_fired_again_and_only_that() -> None:
+    world = drs(jb1=[BAD], jb2=[GOOD])
+    world.up()
+    assert said(world) == "would fire 1 target: failed in the last run"
+
+
+def test_spent_attempts_are_told_before_the_up() -> None:
+    world = drs(jb1=[BAD])
+    world.up(maxAttempts=1)
+    assert said(world) == "would not fire jb1: its 1 attempt is spent"
+
+
+def test_a_cut_off_run_would_go_on_waiting() -> None:
+    world = drs(jb1=[GOOD])
+    world.up(timeout=2.0)
+    assert said(world) == "would go on waiting for 1 target"
+
+
+def test_what_is_not_known_yet_is_not_claimed() -> None:
+    world = drs(jb1=[GOOD])
+    assert said(world, triggers={"release": UNKNOWN}) == "would fire"
+    world.up()
+    assert said(world, triggers={"release": UNKNOWN}).startswith("would fire if")
+
+
+def test_an_interrupted_fire_is_told() -> None:
+    world = drs(jb1=[GOOD])
+    world.up()
+    assert "interrupted" in said(world, interrupted=True)
+
+
+def test_look_before_fire_is_told() -> None:
+    assert said(drs(jb1=[GOOD]), fireWhen="retryable") == "would fire 1 target that can be retried"
