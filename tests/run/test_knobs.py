@@ -169,6 +169,19 @@ def test_a_cooldown_holds_across_generations_for_each_target_by_itself() -> None
     assert world.up(triggers={"release": "2"}).fired == ["jb1"]
 
 
+@pytest.mark.parametrize("knobs", [{}, {"retryInRun": True}])
+def test_a_clock_that_is_set_back_holds_up_nothing_where_there_is_no_cooldown(knobs: dict[str, bool]) -> None:
+    world = drs(jb1=[BAD, GOOD])
+    world.clock.after(4, lambda: world.clock.jump(-7200))
+    world.cloud.things["jb1"].timelines = [[("STARTJOBING", -8000), ("INCRE_TRANSFER_FAILED", -7190)], GOOD]
+    started = world.clock.monotonic()
+    world.up(**knobs)
+    world.up()
+    assert world["status"] == "Succeeded"
+    assert world.cloud.effects["jb1"] == 2
+    assert world.clock.monotonic() - started < 100
+
+
 def test_a_target_that_was_never_sent_does_not_cool_down() -> None:
     world = drs(jb1=[GOOD])
     world.cloud.breaks("not sent", times=5)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 
 START = 1_800_000_000.0
@@ -25,7 +26,8 @@ class FakeClock:
         await asyncio.sleep(0)
 
     def advance(self, seconds: float) -> None:
-        end = self._monotonic + seconds
+        # A pause too short for the float still passes some time, as it does on a real clock.
+        end = max(self._monotonic + seconds, math.nextafter(self._monotonic, math.inf) if seconds > 0 else 0.0)
         for at, event in sorted((due for due in self._due if due[0] <= end), key=lambda due: due[0]):
             self._monotonic = max(at, self._monotonic)
             event()

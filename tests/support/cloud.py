@@ -262,13 +262,16 @@ class FakeCloud:
 
     def _RerunJobs(self, request: Request, request_id: str) -> tuple[int, dict[str, Any]]:  # noqa: N802
         keys = [job["Id"] for job in json.loads(request.query["Jobs"])]
+        states = ACTIONS["cloudretry:ehpc:JobRerun"].states
         for key in keys:
-            if not self._fired("cloudretry:ehpc:JobRerun", key, self._state(key)):
+            if self.legal and not states[self._state(key)].retryable:
                 return 406, {
                     "Code": "AgentError.Job.RerunFailure",
                     "Message": f"Failed to run the job again: {key}",
                     "RequestId": request_id,
                 }
+        for key in keys:
+            self.things[key].fire(self.clock.now())
         return 200, {"RequestId": request_id}
 
     def _ListJobs(self, request: Request, request_id: str) -> tuple[int, dict[str, Any]]:  # noqa: N802
