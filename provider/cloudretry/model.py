@@ -182,8 +182,7 @@ class Reply:
     """An HTTP answer. ``body`` is the parsed JSON (or XML error) object, or ``None`` when it cannot be read as one.
 
     ``throttled`` says that the cloud turned the request away because it is too busy (429, 503 or a documented code):
-    nothing was done, and it may be sent again. ``retry_after`` is in seconds. ``dated`` is when the cloud sent it, by
-    the cloud's clock.
+    nothing was done, and it may be sent again. ``retry_after`` is in seconds.
     """
 
     status: int
@@ -193,7 +192,6 @@ class Reply:
     retry_after: float | None = None
     error: CloudError | None = None
     throttled: bool = False
-    dated: float | None = None
 
     @property
     def ok(self) -> bool:

@@ -77,7 +77,6 @@ def read(
         retry_after=retry_after(answer.headers, now),
         error=error,
         throttled=error is not None and (answer.status in _THROTTLING_STATUSES or is_throttling(error.code)),
-        dated=_moment(answer.headers.get("Date", "")),
     )
 
 
@@ -102,13 +101,8 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
         return None
     if value.isdecimal():
         return float(value)
-    moment = _moment(value)
-    return None if moment is None else max(0.0, moment - now)
-
-
-def _moment(date: str) -> float | None:
     try:
-        return parsedate_to_datetime(date).timestamp()
+        return max(0.0, parsedate_to_datetime(value).timestamp() - now)
     except ValueError:
         return None
 
