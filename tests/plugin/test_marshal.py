@@ -16,6 +16,8 @@ from pulumi.runtime import rpc
 
 from cloudretry.inputs import UNKNOWN, property_path
 from cloudretry.plugin.marshal import (
+    ARCHIVE,
+    ASSET,
     OUTPUT,
     RESOURCE,
     SECRET,
@@ -177,13 +179,32 @@ def test_an_object_with_a_signature_that_nobody_knows_stays_as_it_is() -> None:
     assert from_struct(to_struct({"a": strange})) == {"a": strange}
 
 
-def test_a_resource_is_known_by_urn_and_id() -> None:
-    reference = {SIGNATURE: RESOURCE, "urn": "u", "id": "1", "packageVersion": "1.2.3", "name": "n", "type": "t"}
-    assert from_struct(struct({"a": reference})) == {"a": {SIGNATURE: RESOURCE, "urn": "u", "id": "1"}}
-    component = {SIGNATURE: RESOURCE, "urn": "u", "packageVersion": ""}
-    assert from_struct(struct({"a": component})) == {"a": {SIGNATURE: RESOURCE, "urn": "u"}}
-    pending = {SIGNATURE: RESOURCE, "urn": "u", "id": ""}
-    assert from_struct(struct({"a": pending}))["a"]["id"] is UNKNOWN
+REFERENCE = {SIGNATURE: RESOURCE, "urn": "u", "id": "1", "packageVersion": "1.2.3", "name": "n", "type": "t"}
+FILE = {SIGNATURE: ASSET, "hash": "h", "path": "./a"}
+
+
+@pytest.mark.parametrize(
+    ("special", "reduced"),
+    [
+        (REFERENCE, {SIGNATURE: RESOURCE, "urn": "u", "id": "1"}),
+        ({SIGNATURE: RESOURCE, "urn": "u", "packageVersion": ""}, {SIGNATURE: RESOURCE, "urn": "u"}),
+        ({**REFERENCE, "id": ""}, {SIGNATURE: RESOURCE, "urn": "u", "id": UNKNOWN}),
+        (FILE, {SIGNATURE: ASSET, "hash": "h"}),
+        ({SIGNATURE: ARCHIVE, "hash": "h", "assets": {"a": FILE}}, {SIGNATURE: ARCHIVE, "hash": "h"}),
+        ({SIGNATURE: ASSET, "path": "./a"}, {SIGNATURE: ASSET, "path": "./a"}),
+    ],
+)
+def test_a_special_object_is_compared_by_what_it_stands_for_and_written_whole(special: Any, reduced: Any) -> None:
+    given = {"a": [special, Secret(special)], "b": Secret({"c": special})}
+    assert from_struct(to_struct(given)) == given
+    assert plain(given) == {"a": [reduced, reduced], "b": {"c": reduced}}
+    assert rewrap(plain(given), given) == given
+    assert plain(rewrap(plain(given), given)) == plain(given)
+
+
+def test_a_special_object_is_not_made_whole_from_another() -> None:
+    other = {SIGNATURE: ASSET, "hash": "other"}
+    assert rewrap({"a": other}, {"a": FILE}) == {"a": other}
 
 
 @pytest.mark.parametrize(("number", "kind"), [(3.0, int), (3.5, float), (-0.0, int), (2.0**53, float), (1e300, float)])

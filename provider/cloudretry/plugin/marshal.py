@@ -2,8 +2,7 @@
 
 A secret becomes :class:`Secret`, a value that is not known yet :data:`cloudretry.inputs.UNKNOWN`, and whole numbers
 become ``int``: the wire knows only doubles. An asset, archive or resource reference stays the mapping that it is on the
-wire, less what does not tell one from another: of contents with a hash only the hash is kept, of a reference the URN
-and the id. So neither a file that was moved nor a newer version of another provider looks like a change.
+wire; :func:`plain` reduces it to what tells it from another, and :func:`rewrap` makes it whole again.
 """
 
 from __future__ import annotations
@@ -80,15 +79,6 @@ def _from_object(members: dict[str, Any]) -> Any:
     if signature == OUTPUT:
         value = members.get("value", UNKNOWN)
         return Secret(value) if members.get("secret") else value
-    if signature in (ASSET, ARCHIVE) and members.get("hash"):
-        return {SIGNATURE: signature, "hash": members["hash"]}
-    if signature == RESOURCE:
-        # The engine writes an id that is not known yet as an empty text; a component has none at all.
-        return {
-            name: value if value != "" else UNKNOWN
-            for name, value in members.items()
-            if name in (SIGNATURE, "urn", "id")
-        }
     return members
 
 
@@ -134,10 +124,21 @@ def _to_value(value: Any, into: struct_pb2.Value) -> None:
 
 
 def plain(value: Any) -> Any:
-    """The value without its secret marks."""
+    """The value to compare and to work with: without its secret marks, and special objects by what they stand for.
+
+    Of a file's contents only the hash counts, of a resource the URN and the id. So neither a file that was moved nor a
+    newer version of another provider looks like a change.
+    """
     if isinstance(value, Secret):
         return plain(value.value)
     if isinstance(value, Mapping):
+        signature = value.get(SIGNATURE)
+        if signature in (ASSET, ARCHIVE) and value.get("hash"):
+            return {SIGNATURE: signature, "hash": value["hash"]}
+        if signature == RESOURCE:
+            # The engine writes an id that is not known yet as an empty text; a component has none at all.
+            known = {name: value[name] for name in (SIGNATURE, "urn", "id") if name in value}
+            return {name: UNKNOWN if text == "" else text for name, text in known.items()}
         return {name: plain(item) for name, item in value.items()}
     if isinstance(value, list):
         return [plain(item) for item in value]
@@ -145,10 +146,12 @@ def plain(value: Any) -> Any:
 
 
 def rewrap(value: Any, like: Any) -> Any:
-    """The value, secret wherever ``like`` is secret at the same path."""
+    """The value, secret wherever ``like`` is secret at the same path, its special objects as whole as in ``like``."""
     if isinstance(like, Secret):
-        return value if isinstance(value, Secret) or value is None else Secret(value)
+        return value if isinstance(value, Secret) or value is None else Secret(rewrap(value, like.value))
     if isinstance(value, Mapping) and isinstance(like, Mapping):
+        if SIGNATURE in value and plain(like) == value:
+            return like
         return {name: rewrap(item, like.get(name)) for name, item in value.items()}
     if isinstance(value, list) and isinstance(like, list):
         return [rewrap(item, like[index] if index < len(like) else None) for index, item in enumerate(value)]
