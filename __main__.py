@@ -4,6 +4,7 @@ pulumi config set --path triggers.drs tuesday
 """
 
 import pulumi
+
 import pulumi_cloudretry as cloudretry
 
 triggers = pulumi.Config().get_object("triggers") or {}

@@ -1,6 +1,7 @@
 """The quickstart's five retries as dynamic resources, which need no plugin."""
 
 import pulumi
+
 from pulumi_cloudretry import dynamic as cloudretry
 
 triggers = pulumi.Config().get_object("triggers") or {}
@@ -49,7 +50,8 @@ pulumi.export("pool", pool.status)
 pulumi.export("visualization", visualization.status)
 pulumi.export("desktop", {"status": desktop.status, "retryJobId": desktop.retry_job_id})
 pulumi.export(
-    "replication", replication.results.apply(lambda results: {result["target"]: result["cloudStatus"] for result in results})
+    "replication",
+    replication.results.apply(lambda results: {result["target"]: result["cloudStatus"] for result in results}),
 )
 pulumi.export(
     "simulation", simulation.results.apply(lambda results: {result["target"]: result["status"] for result in results})

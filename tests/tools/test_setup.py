@@ -143,7 +143,9 @@ else:
     assert (working_copy / ".engine/bin/pulumi").exists()
 
 
-def test_the_printed_lines_put_environment_and_engine_first_on_path_and_the_plugin_last(working_copy: Path, go: Programs) -> None:
+def test_the_printed_lines_put_environment_and_engine_first_on_path_and_the_plugin_last(
+    working_copy: Path, go: Programs
+) -> None:
     awkward = working_copy.rename(working_copy.with_name('it\'s a "$folder"'))
     make_venv_look_filled(awkward)
     printed = setup(awkward, "--print-env")
