@@ -22,7 +22,7 @@ __all__ = ["Kill", "Played", "Said", "play"]
 LONGEST_UP = 150.0
 """Seconds after which an `up` hangs: the grace of an unknown outcome is 30, a storm of refusals some 20."""
 
-LONGEST_HOLD = 15.0
+LONGEST_HOLD = 40.0
 """Seconds for which targets are kept from being well at the longest."""
 
 MOST_UPS = 8
@@ -158,6 +158,7 @@ class _Stage:
         self.clock = Clock(folder / "clock") if trouble.kind == "clock jump" else None
         self.disk: Disk | None = None
         self.releasing = not self.held
+        self.in_trouble = False
         self.played = Played(case, asked=2 if case.operation == "update" else 1, wait=wait)
         self.played.refused = cloud_targets.refused
         self.played.targets = self.cloud.kind.targets
@@ -234,6 +235,7 @@ class _Stage:
 
     def _trouble(self) -> None:
         """The `up` that everything is about, and a second one that is hit too, now and then."""
+        self.in_trouble = True
         trouble, dice = self.case.trouble, self.dice
         if trouble.kind == "kill":
             self._up(strike=self._strike(trouble.victim, trouble.instant))
@@ -571,7 +573,7 @@ class _Stage:
                 self.releasing = True
             if hook is not None:
                 hook(up)
-            if now > up.begun + LONGEST_HOLD:
+            if self.in_trouble and now > up.begun + LONGEST_HOLD:
                 self.releasing = True
             if self.releasing and self.held and now > released + 0.2:
                 self.cloud.release()
