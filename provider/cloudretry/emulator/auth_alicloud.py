@@ -28,6 +28,7 @@ _TOLERANCE = 900.0
 _AUTHORIZATION = re.compile(
     rf"{_V3} Credential=(?P<access>[^,]+),SignedHeaders=(?P<names>[^,]+),Signature=(?P<signature>[0-9a-f]{{64}})"
 )
+_NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _COMMON = ("AccessKeyId", "Signature", "SignatureMethod", "SignatureVersion", "SignatureNonce", "Timestamp")
 
 
@@ -78,7 +79,7 @@ def _xml(value: Any) -> str:
         return "".join(_xml_element(name, inner) for name, inner in value.items())
     if isinstance(value, bool):
         return "true" if value else "false"
-    return escape(str(value))
+    return escape(_NOT_IN_XML.sub("?", str(value)))
 
 
 def _xml_element(name: str, value: Any) -> str:
@@ -103,7 +104,7 @@ def _check_v3(call: Call, tx: Transaction) -> None:
     expected, to_sign = signed_with_sha256(pair.secret_key, names, call)
     if not hmac.compare_digest(expected, parts["signature"]):
         raise _mismatch(403, to_sign)
-    if not hmac.compare_digest(call.header("x-acs-content-sha256"), hashlib.sha256(call.body).hexdigest()):
+    if call.header("x-acs-content-sha256") != hashlib.sha256(call.body).hexdigest():
         raise _mismatch(403, to_sign)
     _check_security_token(tx, pair, call.header("x-acs-security-token"))
     _claim(tx, call.header("x-acs-signature-nonce"))

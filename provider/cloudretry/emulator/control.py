@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,6 +13,7 @@ from starlette.routing import Route
 
 from cloudretry.emulator import faults, loading, requestlog, targets
 from cloudretry.emulator.errors import EmulatorError, ScenarioError
+from cloudretry.emulator.exchange import parse_json
 from cloudretry.emulator.faults import ActiveFault
 from cloudretry.emulator.requestlog import RequestRecord
 from cloudretry.emulator.scenario import Scenario, parse_document
@@ -150,7 +150,8 @@ def routes(control: Control) -> list[Route]:
     async def set_state(request: Request) -> Response:
         wanted = parse_document((await request.body()).decode(), "target")
         unknown = wanted.keys() - {"id", "state", "kind", "project"}
-        if unknown or not {"id", "state"} <= wanted.keys():
+        is_text = all(isinstance(wanted.get(name), str | None) for name in ("kind", "project"))
+        if unknown or not {"id", "state"} <= wanted.keys() or not is_text:
             raise ScenarioError("target: give id and state, and kind and project if the id is not enough")
         control.set_state(
             str(wanted["id"]), str(wanted["state"]), kind=wanted.get("kind"), project=wanted.get("project")
@@ -167,7 +168,7 @@ def routes(control: Control) -> list[Route]:
 
     async def add_fault(request: Request) -> Response:
         try:
-            document = json.loads(await request.body())
+            document = parse_json(await request.body())
         except ValueError as error:
             raise ScenarioError(f"fault: not JSON: {error}") from error
         return JSONResponse(control.add_fault(document).to_json(), 201)
@@ -199,7 +200,7 @@ def _told_plainly(endpoint: Callable[[Request], Awaitable[Response]]) -> Callabl
     async def guarded(request: Request) -> Response:
         try:
             return await endpoint(request)
-        except (EmulatorError, UnicodeDecodeError) as error:
+        except (EmulatorError, UnicodeError) as error:
             return JSONResponse({"error": str(error)}, 400)
 
     return guarded

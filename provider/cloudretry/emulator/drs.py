@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,7 +79,7 @@ def _jobs(call: Call, body: Mapping[str, Any]) -> list[Any]:
 
 
 def _check_unique(call: Call, ids: Sequence[str]) -> None:
-    repeated = sorted({job_id for job_id in ids if ids.count(job_id) > 1}) if len(set(ids)) < len(ids) else []
+    repeated = sorted(job_id for job_id, times in Counter(ids).items() if times > 1)
     if repeated:
         raise _refusal(call, "DRS.M00301", ", ".join(repeated))
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from cloudretry.emulator import targets
 from cloudretry.emulator.auth_alicloud import refusal
-from cloudretry.emulator.exchange import Answer, Call, Handler, Refusal
+from cloudretry.emulator.exchange import Answer, Call, Handler, Refusal, parse_json, whole_number
 from cloudretry.emulator.store import Transaction
 from cloudretry.emulator.targets import EHPC_JOB, Container, Target
 from cloudretry.operation import Operation
@@ -97,7 +97,7 @@ def rerun_jobs(call: Call, tx: Transaction) -> Answer:
 
 def _job_ids(text: str) -> list[str]:
     try:
-        items = json.loads(text)
+        items = parse_json(text)
     except ValueError:
         raise _invalid("Jobs") from None
     if not isinstance(items, list) or not 1 <= len(items) <= _MOST_JOBS:
@@ -201,10 +201,10 @@ def _paged(call: Call, jobs: Sequence[_Listed]) -> tuple[dict[str, Any], Sequenc
 
 
 def _number(call: Call, name: str, *, default: int, most: int) -> int:
-    text = call.parameters().get(name, str(default))
-    if not text.isdecimal() or not 1 <= int(text) <= most:
+    number = whole_number(call.parameters().get(name, str(default)), least=1, most=most)
+    if number is None:
         raise _invalid(name)
-    return int(text)
+    return number
 
 
 def _job(target: Target, now: float) -> dict[str, Any]:

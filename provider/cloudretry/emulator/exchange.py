@@ -11,7 +11,29 @@ from urllib.parse import parse_qsl
 if TYPE_CHECKING:
     from cloudretry.emulator.store import Transaction
 
-__all__ = ["Answer", "Call", "Handler", "Identity", "Refusal"]
+__all__ = ["Answer", "Call", "Handler", "Identity", "Refusal", "parse_json", "whole_number"]
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text.
+
+    :raises ValueError: it is none, is nested too deep to be read, or spells half a character.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    # Half of a surrogate pair can be spelled, and neither be stored nor sent back.
+    json.dumps(value, ensure_ascii=False).encode()
+    return value
+
+
+def whole_number(text: str, *, least: int = 0, most: int) -> int | None:
+    """The number that a parameter spells in digits, if it is one in these bounds."""
+    if not (text.isascii() and text.isdecimal()) or len(text) > len(str(most)):
+        return None
+    number = int(text)
+    return number if least <= number <= most else None
 
 
 @dataclass(slots=True)
@@ -58,7 +80,7 @@ class Call:
 
         :raises ValueError: it is not JSON.
         """
-        return json.loads(self.body)
+        return parse_json(self.body)
 
 
 @dataclass(frozen=True, slots=True)

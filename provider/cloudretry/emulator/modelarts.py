@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cloudretry.emulator import targets
-from cloudretry.emulator.exchange import Answer, Call, Handler, Refusal
+from cloudretry.emulator.exchange import Answer, Call, Handler, Refusal, whole_number
 from cloudretry.emulator.loading import options
 from cloudretry.emulator.store import Transaction
 from cloudretry.emulator.targets import POOL_SCOPE, VISUALIZATION_JOB, Container, Target
@@ -175,9 +175,10 @@ def _visualization_job(call: Call, tx: Transaction) -> Target:
 
 def _number(parameters: Mapping[str, str], name: str, *, default: int, least: int, most: int) -> int:
     text = parameters.get(name, str(default))
-    if not text.isdecimal() or not least <= int(text) <= most:
+    number = whole_number(text, least=least, most=most)
+    if number is None:
         raise _unsuccessful(400, "ModelArts.0104", f"Parameter error: {name} {text}.")
-    return int(text)
+    return number
 
 
 def _visualization_body(target: Target, now: float) -> dict[str, Any]:

@@ -442,8 +442,10 @@ def parse_document(text: str, source: str) -> Mapping[str, Any]:
     """
     try:
         document = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
         raise ScenarioError(f"{source}: not YAML: {error}") from error
+    except RecursionError:
+        raise ScenarioError(f"{source}: nested too deep") from None
     if document is None:
         return {}
     if not isinstance(document, Mapping):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from cloudretry.emulator import sessions
 from cloudretry.emulator.auth_alicloud import refusal
 from cloudretry.emulator.credentials import CREDENTIALS
-from cloudretry.emulator.exchange import Answer, Call, Handler
+from cloudretry.emulator.exchange import Answer, Call, Handler, whole_number
 from cloudretry.emulator.store import Transaction
 from cloudretry.operation import Operation
 
@@ -20,14 +20,14 @@ VERSION = "2015-04-01"
 def assume_role(call: Call, tx: Transaction) -> Answer:
     parameters = call.parameters()
     role, session = parameters.get("RoleArn", ""), parameters.get("RoleSessionName", "")
-    lifetime = parameters.get("DurationSeconds", "3600")
+    lifetime = whole_number(parameters.get("DurationSeconds", "3600"), least=900, most=43_200)
     if role != CREDENTIALS.alicloud_role_arn:
         raise refusal(404, "EntityNotExist.Role", "The role not exists.")
     if not session:
         raise refusal(400, "InvalidParameter.RoleSessionName", "The parameter RoleSessionName is wrongly formed.")
-    if not lifetime.isdecimal() or not 900 <= int(lifetime) <= 43_200:
+    if lifetime is None:
         raise refusal(400, "InvalidParameter.DurationSeconds", "The parameter DurationSeconds is wrongly formed.")
-    pair = sessions.issue_key(tx, "alicloud", None, float(lifetime))
+    pair = sessions.issue_key(tx, "alicloud", None, lifetime)
     return Answer(
         {
             "AssumedRoleUser": {

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cloudretry.emulator import targets
-from cloudretry.emulator.exchange import Answer, Call, Handler, Refusal
+from cloudretry.emulator.exchange import Answer, Call, Handler, Refusal, whole_number
 from cloudretry.emulator.store import Transaction
 from cloudretry.emulator.targets import WORKSPACE_JOB, Target
 from cloudretry.operation import Operation
@@ -136,9 +136,10 @@ def _sub_jobs(target: Target, now: float) -> list[dict[str, Any]]:
 
 def _number(parameters: Mapping[str, str], name: str, *, default: int, most: int) -> int:
     text = parameters.get(name, str(default))
-    if not text.isdecimal() or int(text) > most:
+    number = whole_number(text, most=most)
+    if number is None:
         raise _refusal(400, "WKS.0002", f"The parameter {name} is {text}; it must be a number up to {most}.")
-    return int(text)
+    return number
 
 
 def _time(seconds: float) -> str:
