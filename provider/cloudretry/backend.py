@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
@@ -69,6 +70,7 @@ class ConfiguredBackend:
             max_workers=config.max_concurrent_requests, thread_name_prefix="cloudretry"
         )
         self.claims = Claims()
+        self.began = time.time()
         self._pulumi_backend = pulumi_backend()
         self.journal = Journal(journal_folder(config)) if config.journal_enabled else None
         # A rate belongs to the account, whichever project a request is for.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from cloudretry.model import Reply, Request
 from cloudretry.run.journal import Journal
 from support.cloud import BY_OPERATION
 from support.engine import Step, World
-from support.samples import EHPC, SAMPLES, Sample
+from support.samples import EHPC, SAMPLES, WORKSPACE, Sample
 
 DEATHS = ["before the request", "before the effect", "after the effect", "after the answer"]
 
@@ -37,12 +38,14 @@ class Mortal:
 
     def up(self, **changes: Any) -> Step:
         """A run that ends in an orderly way."""
+        self.world.backend.began = time.time()
         step = self.world.up(**changes)
         self.journal.commit_replied()
         return step
 
     def dies(self, when: str, **changes: Any) -> None:
         """A run that dies; its state is never saved."""
+        self.world.backend.began = time.time()
         saved, identifier, send = self.world.state, self.world.id, self.world.cloud.send
         with _mortal(self.world, send, when), contextlib.suppress(Death):
             # Where it outlives this, it dies after the answer, before the engine saves the state.
@@ -58,6 +61,11 @@ class Mortal:
     @property
     def is_settled(self) -> bool:
         return self.journal.of("urn:r").is_empty
+
+    def up_on_an_old_state(self, state: dict[str, Any] | None, began: float) -> Step:
+        """A second run that had read its state before the first one saved."""
+        self.world.state, self.world.backend.began = state, began
+        return self.world.up()
 
 
 class _mortal:  # noqa: N801 - reads as a statement
@@ -114,7 +122,7 @@ def test_a_create_that_dies_fires_once(
 ) -> None:
     _dies(mortal, when, monkeypatch)
     step = _until_green(mortal)
-    if sample.token == EHPC and when == "before the effect":
+    if sample.token in (EHPC, WORKSPACE) and when == "before the effect":
         # Its state cannot tell that nothing happened, and onUnknown is `fail`.
         assert "onUnknown" in step.failure
         assert mortal.effects == 0
@@ -136,7 +144,7 @@ def test_a_trigger_change_that_dies_fires_once(
     mortal.world.cloud.things[sample.key].effects = 0
     _dies(mortal, when, monkeypatch, triggers={"release": "2"})
     step = _until_green(mortal)
-    if sample.token == EHPC and when == "before the effect":
+    if sample.token in (EHPC, WORKSPACE) and when == "before the effect":
         assert "onUnknown" in step.failure
         assert mortal.effects == 0
         return
@@ -255,3 +263,23 @@ def test_the_journal_holds_no_trigger_value(mortal: Mortal, monkeypatch: pytest.
     assert text
     assert "planted-secret" not in text
     assert json.loads(text.splitlines()[0])["resource"].endswith("urn:r")
+
+
+@pytest.mark.parametrize("death", ["after the effect", "after the answer"])
+def test_a_run_that_was_overtaken_by_another_one_fires_nothing(
+    mortal: Mortal, sample: Sample, death: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refail(mortal, sample)
+    mortal.up()
+    mortal.world.clock.advance(60)
+    _dies(mortal, death, monkeypatch, triggers={"release": "2"})
+    old, began = mortal.world.state, time.time()
+    _until_green(mortal)
+    newest = mortal.world.state
+    effects = mortal.effects
+    step = mortal.up_on_an_old_state(old, began)
+    assert step.posts == 0
+    assert "another run" in step.failure
+    mortal.world.state = newest
+    mortal.up()
+    assert mortal.effects == effects

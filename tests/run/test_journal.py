@@ -52,14 +52,19 @@ def test_an_answer_is_read_back_with_its_intent(journal: ResourceJournal) -> Non
     assert found.request_id == "request-1"
 
 
-def test_a_committed_fire_leaves_nothing_behind(journal: ResourceJournal) -> None:
-    with journal.try_lock() as mine:
+def test_a_committed_fire_is_open_no_more_and_leaves_nothing_behind_in_the_end(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal")
+    records = journal.of(RESOURCE)
+    with records.try_lock() as mine:
         assert mine
-        journal.intend(entry())
-        journal.answered("f1", ANSWERS, "")
-    journal.commit(["f1", "never-heard-of"])
-    assert journal.open_entries(NOW) == []
-    assert not journal.folder.exists()
+        records.intend(entry())
+        records.answered("f1", ANSWERS, "")
+    records.commit(["f1", "never-heard-of"])
+    assert records.open_entries(NOW) == []
+    for path in records.folder.glob("*.saved"):
+        os.utime(path, (time.time() - 3601, time.time() - 3601))
+    journal.commit_replied()
+    assert not records.folder.exists()
 
 
 def test_fires_come_oldest_first(journal: ResourceJournal) -> None:
@@ -250,3 +255,31 @@ def test_a_record_is_two_lines_that_people_can_read(journal: ResourceJournal) ->
     assert intent["resource"] == RESOURCE
     assert [target["key"] for target in intent["targets"]] == ["jb1", "jb2"]
     assert answer["answers"]["jb2"]["error"][0] == "DRS.M00304"
+
+
+def test_a_saved_fire_is_remembered_to_those_who_began_before(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    records = journal.of("r")
+    records.intend(entry())
+    began = time.time()
+    journal.replied(records, ("f1",))
+    journal.commit_replied()
+    assert records.open_entries(NOW) == []
+    assert records.saved_since(began - 1) == {"f1"}
+    assert records.saved_since(time.time() + 1) == set()
+    records.commit_all()
+    assert not records.folder.exists()
+
+
+def test_a_draft_that_a_killed_process_left_is_removed(journal: ResourceJournal) -> None:
+    journal.folder.mkdir(parents=True)
+    (journal.folder / "f1.draft").write_text("{")
+    journal.clean(NOW)
+    assert list(journal.folder.iterdir()) == []
+
+
+def test_a_fire_that_old_state_showed_is_not_news_to_a_run_that_began_since(journal: ResourceJournal) -> None:
+    journal.intend(entry())
+    began = time.time() + 1
+    journal.commit(["f1"])
+    assert journal.saved_since(began) == set()

@@ -86,7 +86,7 @@ def test_a_server_error_is_never_sent_again_and_the_state_decides(sample: Sample
     if effect:
         assert (world["status"], step.failure) == ("Succeeded", "")
     else:
-        assert world["status"] == ("Failed" if sample.bad else "Unknown")
+        assert world["status"] == ("Failed" if sample.tells else "Unknown")
         assert f"no clear answer: broken (HTTP {status}, request id req-" in step.failure
         assert "Since then:" in step.failure
 
@@ -97,7 +97,7 @@ def test_without_an_answer_it_is_never_sent_again_and_the_state_decides(sample: 
     world.cloud.breaks(how)
     step = world.up()
     assert (step.posts, world.result(sample.key)["attempts"]) == (1, 1)
-    good = "Succeeded" if how == "lost after" else ("Failed" if sample.bad else "Unknown")
+    good = "Succeeded" if how == "lost after" else ("Failed" if sample.tells else "Unknown")
     assert world["status"] == good
 
 
@@ -125,7 +125,7 @@ def test_a_2xx_that_is_not_what_the_api_says_is_unknown(sample: Sample, status: 
     world.cloud.breaks(status=status, body=body)
     step = world.up()
     assert step.posts == 1
-    assert world["status"] == ("Failed" if sample.bad else "Unknown")
+    assert world["status"] == ("Failed" if sample.tells else "Unknown")
     assert "no clear answer: HTTP" in step.failure
 
 

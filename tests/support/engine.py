@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
@@ -37,6 +38,7 @@ class FakeBackend:
     executor: Executor = field(default_factory=Inline)
     poll_interval: float | None = None
     journal: Journal | None = None
+    began: float = field(default_factory=time.time)
     configured: Place = field(default_factory=lambda: Place("eu-de", "p1"))
     connected: list[tuple[str | None, str | None]] = field(default_factory=list)
     failure: CloudRetryError | None = None

@@ -26,6 +26,11 @@ class Sample:
     elsewhere: dict[str, Any]
     import_id: str
 
+    @property
+    def tells(self) -> bool:
+        """Whether its state tells in the end that a fire without an answer had no effect."""
+        return self.token not in (EHPC, WORKSPACE)
+
     def world(self, *timelines: Timeline, **inputs: Any) -> World:
         world = World(self.token, triggers={"release": "1"}, **self.inputs)
         world.program |= inputs

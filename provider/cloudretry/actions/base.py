@@ -211,6 +211,8 @@ class Action(ABC, Generic[InputsT]):
     """Most targets in one status call."""
     stamped: ClassVar[bool] = False
     """True where only a change of the job's times tells that a retry took hold."""
+    returns_handle: ClassVar[bool] = False
+    """True where a retry may go on under an id of its own, which only its answer tells."""
     done_when: ClassVar[str]
     """Where waiting ends, in words."""
 

@@ -42,7 +42,8 @@ class WorkspaceJobRetry(Action[WorkspaceJobRetryInputs]):
     """Retry a failed Workspace task. Only registration and deregistration tasks can be retried.
 
     Where the sources differ: the example of the API text answers with another job id than it was asked for, so the
-    returned id is watched (``retryJobId``), and the requested one where the returned one is not known. The states of
+    returned id is watched (``retryJobId``), and the requested one where the returned one is not known. When the answer
+    is lost, a requested task that is still failed tells nothing, so the target stays ``Unknown``. The states of
     a task are not enumerated: ``FAIL`` and ``FAILED`` are both taken for failed, ``SUCCESS`` for succeeded,
     ``COMPLETE`` for succeeded when no sub-task failed, anything else for in progress. The task itself is asked, not
     its sub-tasks: registration tasks may have none.
@@ -62,6 +63,7 @@ class WorkspaceJobRetry(Action[WorkspaceJobRetryInputs]):
         "ShowJob": Permission("workspace:jobs:get", f"{_REFERENCE}, Querying a Task (ShowJob)", "5.0"),
     }
     identity = ("jobId",)
+    returns_handle = True
     nothing = ("", "00000000-0000-0000-0000-000000000000")
     done_when = "the task has succeeded"
     states: ClassVar[Mapping[str, State]] = {

@@ -31,6 +31,8 @@ class Backend(Protocol):
     executor: Executor
     poll_interval: float | None
     journal: Journal | None
+    began: float
+    """When the process began, in seconds since the epoch: the state that it is shown is no newer."""
 
     def connect(self, cloud: Cloud, *, region: str | None, project_id: str | None) -> CloudClient:
         """A client for this place; values that are ``None`` come from the configuration. May ask the cloud.

@@ -24,6 +24,7 @@ import hmac
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,10 @@ ADOPTABLE = 24 * 3600.0
 KEPT = 30 * 24 * 3600.0
 """Seconds after which a record that nobody asked for is removed."""
 
-_RECORD, _ASIDE, _LOCK = ".fire", ".unreadable", "lock"
+REMEMBERED = 3600.0
+"""Seconds for which a committed fire is remembered to a run that began before it was saved."""
+
+_RECORD, _SAVED, _DRAFT, _ASIDE, _LOCK = ".fire", ".saved", ".draft", ".unreadable", "lock"
 _VERSION = 1
 
 
@@ -102,7 +106,7 @@ class ResourceJournal:
         """
         line = json.dumps({"version": _VERSION, "resource": self.resource, **_entry_to_json(entry)}) + "\n"
         path = self._path(entry.fire_id)
-        draft = path.with_suffix(".draft")
+        draft = path.with_suffix(_DRAFT)
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
@@ -141,8 +145,14 @@ class ResourceJournal:
         return sorted(entries, key=lambda entry: entry.at)
 
     def clean(self, now: float) -> list[Path]:
-        """Set records aside that cannot be read, and return them; remove those that nobody asked for in a month."""
+        """Set records aside that cannot be read, and return them; remove what is of no more use.
+
+        For the holder of the lock: nobody else is writing.
+        """
         aside = []
+        for path in self._named(_DRAFT):
+            path.unlink(missing_ok=True)
+        self.forget_saved()
         for path in self._records():
             entry = self._read(path)
             if entry is None:
@@ -155,19 +165,42 @@ class ResourceJournal:
     def is_empty(self) -> bool:
         return next(self._records(), None) is None
 
-    def commit(self, fire_ids: Iterable[str]) -> None:
-        """The fires stand in a state that was saved: their records have done their work."""
+    def commit(self, fire_ids: Iterable[str], *, now: bool = False) -> None:
+        """The fires stand in a state that was saved, ``now`` or some time ago: their records have done their work.
+
+        They are remembered for an hour, for a run that has read an older state.
+        """
         with contextlib.suppress(OSError):
             for fire_id in fire_ids:
-                self._path(fire_id).unlink(missing_ok=True)
-        self._tidy()
+                path = self._path(fire_id)
+                if path.exists():
+                    if now:
+                        # The file system's own clock is coarser than ours.
+                        os.utime(path, (time.time(), time.time()))
+                    path.rename(path.with_suffix(_SAVED))
+
+    def saved_since(self, began: float) -> set[str]:
+        """The fires whose state was saved after this time of the machine's clock, in seconds since the epoch."""
+        found = set()
+        for path in self._named(_SAVED):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime >= began:
+                    found.add(path.stem)
+        return found
 
     def commit_all(self) -> None:
         """The resource is gone, or its fires are overtaken."""
         with contextlib.suppress(OSError):
-            for path in self._records():
+            for path in (*self._records(), *self._named(_SAVED)):
                 path.unlink(missing_ok=True)
         self._tidy()
+
+    def forget_saved(self) -> None:
+        """Remove what was committed long ago."""
+        for path in self._named(_SAVED):
+            with contextlib.suppress(FileNotFoundError):
+                if time.time() - path.stat().st_mtime > REMEMBERED:
+                    path.unlink()
 
     def _tidy(self) -> None:
         if self.folder.exists() and self.is_empty:
@@ -225,6 +258,9 @@ class ResourceJournal:
         return self.folder / f"{fire_id}{_RECORD}"
 
     def _records(self) -> Iterator[Path]:
+        return self._named(_RECORD)
+
+    def _named(self, suffix: str) -> Iterator[Path]:
         try:
             names = os.listdir(self.folder)
         except (FileNotFoundError, NotADirectoryError):
@@ -234,7 +270,7 @@ class ResourceJournal:
                 f"the journal at {self.folder} cannot be read ({error.strerror}), so it is not known whether a fire is "
                 "open, and nothing was fired. Make it readable, or set journalEnabled: false to fire without a journal"
             ) from None
-        yield from (self.folder / name for name in names if name.endswith(_RECORD))
+        yield from (self.folder / name for name in names if name.endswith(suffix))
 
     def _read(self, path: Path) -> Entry | None:
         try:
@@ -285,7 +321,18 @@ class Journal:
         """The engine ended in an orderly way, so it has saved what it was handed."""
         while self._replied:
             records, fire_ids = self._replied.pop()
-            records.commit(fire_ids)
+            records.commit(fire_ids, now=True)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Remove what is left of resources that were not touched for long."""
+        with contextlib.suppress(OSError):
+            for folder in self.folder.iterdir():
+                records = ResourceJournal(folder, "")
+                records.forget_saved()
+                if set(os.listdir(folder)) <= {_LOCK}:
+                    with records.try_lock():
+                        pass
 
     def resources(self) -> list[ResourceJournal]:
         """Every resource that has a record."""

@@ -109,6 +109,8 @@ def judge(action: Action[Any], item: Watched, seen: Observation, *, fresh: bool)
         return None
     if seen.means is StateClass.SUCCEEDED and item.moved:
         return settled(item.result, Status.SUCCEEDED, seen)
+    if action.returns_handle and not item.accepted and seen.retryable:
+        return _still_unknown(item, seen, "its retry may go on under an id that the lost answer held")
     return _failed(action, item, seen)
 
 
@@ -119,7 +121,10 @@ def _judge_by_times(item: Watched, seen: Observation, *, fresh: bool) -> Result 
         return settled(item.result, Status.FAILED, seen, message=seen.message) if seen.missing and not fresh else None
     if fresh:
         return None
-    found = seen.message or "the job's times have not changed"
+    return _still_unknown(item, seen, seen.message or "the job's times have not changed")
+
+
+def _still_unknown(item: Watched, seen: Observation, found: str) -> Result:
     return replace(
         item.result,
         status=Status.UNKNOWN,

@@ -10,6 +10,8 @@ import asyncio
 import atexit
 import json
 import os
+import socket
+import sys
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -147,8 +149,18 @@ def _backend(config: str) -> ConfiguredBackend:
     """One backend for all the classes of a program that have the same configuration."""
     backend = ConfiguredBackend(load(json.loads(config), os.environ))
     # The engine ends this process in an orderly way when it has saved the state; a killed one never gets there.
-    atexit.register(backend.close, orderly=True)
+    atexit.register(lambda: backend.close(orderly=_engine_lives()))
     return backend
+
+
+def _engine_lives() -> bool:
+    """Whether the engine that started this process still answers: the process outlives one that was killed."""
+    host, _, port = (sys.argv[1:] or [""])[0].rpartition(":")
+    try:
+        with socket.create_connection((host or "127.0.0.1", int(port)), timeout=1.0):
+            return True
+    except (OSError, ValueError):
+        return False
 
 
 def _outputs(done: lifecycle.Outcome, props: Mapping[str, Any]) -> dict[str, Any]:
