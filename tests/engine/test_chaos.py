@@ -30,6 +30,15 @@ SHORT = (
     ("wire", "plugin", "pool", "create", Trouble("full disk", "full disk, before the intent"), "a"),
     ("engine", "plugin", "simulation", "create", killed("engine", "effect"), "a"),
     ("engine", "dynamic", "replication", "create", killed("plugin", "answered"), "a"),
+    ("wire", "plugin", "simulation", "update", Trouble("two runs", "two runs at once after a kill"), "a"),
+    (
+        "engine",
+        "dynamic",
+        "simulation",
+        "create",
+        Trouble("orphan", "kill -9 of engine, SIGINT to the provider once it is answered"),
+        "a",
+    ),
 )
 
 

@@ -266,7 +266,7 @@ def test_the_journal_holds_no_trigger_value(mortal: Mortal, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("death", ["after the effect", "after the answer"])
-def test_a_run_that_was_overtaken_by_another_one_fires_nothing(
+def test_a_run_that_was_overtaken_by_another_one_takes_up_what_that_one_fired(
     mortal: Mortal, sample: Sample, death: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refail(mortal, sample)
@@ -275,11 +275,21 @@ def test_a_run_that_was_overtaken_by_another_one_fires_nothing(
     _dies(mortal, death, monkeypatch, triggers={"release": "2"})
     old, began = mortal.world.state, time.time()
     _until_green(mortal)
-    newest = mortal.world.state
-    effects = mortal.effects
+    effects, newest = mortal.effects, mortal.world.state
     step = mortal.up_on_an_old_state(old, began)
     assert step.posts == 0
-    assert "another run" in step.failure
-    mortal.world.state = newest
-    mortal.up()
+    assert any("taken up" in line for line in step.lines)
+    assert newest is not None
+    for name in ("generation", "triggers", "fireIds"):
+        assert mortal.world[name] == newest[name]
     assert mortal.effects == effects
+
+
+def test_a_create_that_was_overtaken_by_another_one_takes_up_what_that_one_fired(mortal: Mortal) -> None:
+    began = time.time()
+    mortal.world.up()
+    mortal.journal.commit_replied()
+    step = mortal.up_on_an_old_state(None, began)
+    assert step.posts == 0
+    assert mortal.effects == 1
+    assert mortal.world["status"] == "Succeeded"

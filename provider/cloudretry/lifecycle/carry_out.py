@@ -13,7 +13,7 @@ from cloudretry.lifecycle.circumstances import Backend, Circumstances, Outcome, 
 from cloudretry.lifecycle.difference import check_pinned
 from cloudretry.lifecycle.failure import failure_text
 from cloudretry.lifecycle.identifier import new_id
-from cloudretry.lifecycle.journaling import alone, note_saved, records_of, refuse_if_overtaken
+from cloudretry.lifecycle.journaling import alone, note_saved, records_of
 from cloudretry.model import Place, Result, Status, rfc3339
 from cloudretry.record import HISTORY_LENGTH, PLACE, Record, history_entry, verdict
 from cloudretry.run import Plan, Ran, Reason, decide, run
@@ -102,8 +102,7 @@ async def _carry_out(
     started = backend.clock.now()
     records = records_of(backend, circumstances.resource)
     async with alone(records, backend, circumstances):
-        refuse_if_overtaken(records, saved, backend)
-        found = recover(saved, records.open_entries(started) if records is not None else [], inputs)
+        found = recover(saved, records.open_entries(started, backend.began) if records is not None else [], inputs)
         if found.words:
             circumstances.notice(found.words)
         for path in records.clean(started) if records is not None else []:

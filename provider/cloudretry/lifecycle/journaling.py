@@ -14,7 +14,7 @@ from cloudretry.record import Record
 from cloudretry.run.journal import ResourceJournal
 from cloudretry.run.recover import concerns
 
-__all__ = ["alone", "forget", "is_interrupted", "note_saved", "records_of", "refuse_if_overtaken"]
+__all__ = ["alone", "forget", "is_interrupted", "note_saved", "records_of"]
 
 LOCK_CHECK = 0.5
 """Seconds between two looks whether another run has let go of the resource."""
@@ -46,19 +46,6 @@ def forget(backend: Backend, resource: str) -> None:
     records = records_of(backend, resource)
     if records is not None:
         records.commit_all()
-
-
-def refuse_if_overtaken(records: ResourceJournal | None, saved: Record | None, backend: Backend) -> None:
-    """Do nothing on an old state: another run has saved a newer one since this process began.
-
-    :raises CloudRetryError: nothing was fired.
-    """
-    known = set(saved.fire_ids) if saved is not None else set()
-    if records is not None and records.saved_since(backend.began) - known:
-        raise CloudRetryError(
-            "another run has fired this resource and saved its outcome in the meantime; nothing was fired. Run "
-            "`pulumi up` again to go on from there"
-        )
 
 
 @contextlib.asynccontextmanager

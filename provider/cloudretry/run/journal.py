@@ -139,9 +139,14 @@ class ResourceJournal:
                 file.flush()
                 os.fsync(file.fileno())
 
-    def open_entries(self, now: float) -> list[Entry]:
-        """The fires that no state is known to hold, oldest first. Those older than a day are left alone."""
-        entries = [entry for path in self._records() if (entry := self._read(path)) and now - entry.at <= ADOPTABLE]
+    def open_entries(self, now: float, began: float | None = None) -> list[Entry]:
+        """The fires that no state is known to hold, oldest first. Those older than a day are left alone.
+
+        To a run that ``began`` at this time of the machine's clock, in seconds since the epoch, the fires whose state
+        was saved since are open as well: the state that it works on is an older one.
+        """
+        paths = [*self._records(), *(self._saved_since(began) if began is not None else ())]
+        entries = [entry for path in paths if (entry := self._read(path)) and now - entry.at <= ADOPTABLE]
         return sorted(entries, key=lambda entry: entry.at)
 
     def clean(self, now: float) -> list[Path]:
@@ -179,14 +184,11 @@ class ResourceJournal:
                         os.utime(path, (time.time(), time.time()))
                     path.rename(path.with_suffix(_SAVED))
 
-    def saved_since(self, began: float) -> set[str]:
-        """The fires whose state was saved after this time of the machine's clock, in seconds since the epoch."""
-        found = set()
+    def _saved_since(self, began: float) -> Iterator[Path]:
         for path in self._named(_SAVED):
             with contextlib.suppress(FileNotFoundError):
                 if path.stat().st_mtime >= began:
-                    found.add(path.stem)
-        return found
+                    yield path
 
     def commit_all(self) -> None:
         """The resource is gone, or its fires are overtaken."""
