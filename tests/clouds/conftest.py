@@ -59,7 +59,7 @@ class Cloudlike:
                 self.end_headers()
                 self.wfile.write(answer.body)
 
-            do_GET = do_POST = _answer  # noqa: N815 - the base class's names
+            do_GET = do_POST = do_PUT = _answer  # noqa: N815 - the base class's names
 
             def log_message(self, *_: object) -> None:
                 """Say nothing."""

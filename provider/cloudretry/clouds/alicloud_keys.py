@@ -147,7 +147,11 @@ def _without_secrets(error: Exception) -> str:
 
 @cache
 def _silence() -> None:
-    """Keep the libraries' log lines off stderr: they quote answers that hold keys, and at DEBUG=sdk whole requests."""
+    """Keep secrets out of the log, whoever listens to it and at whatever level.
+
+    The libraries print on stderr by themselves: answers that hold keys, and with DEBUG=sdk whole requests. Theirs are
+    also the only requests with a secret in the URL (an OIDC token), which urllib3 writes down at debug level.
+    """
     import alibabacloud_credentials.provider  # type: ignore[import-untyped]  # noqa: F401 - it adds the handlers
 
     for name in ("credentials", "alibabacloud-tea"):
@@ -155,6 +159,13 @@ def _silence() -> None:
         logger.handlers.clear()
         logger.propagate = False
         logger.addHandler(logging.NullHandler())
+    logging.getLogger("urllib3.connectionpool").addFilter(_without_query)
+
+
+def _without_query(record: logging.LogRecord) -> bool:
+    if isinstance(record.args, tuple):
+        record.args = tuple(word.partition("?")[0] if isinstance(word, str) else word for word in record.args)
+    return True
 
 
 def _cli_profile(name: str | None = None) -> _Provider:
