@@ -32,8 +32,12 @@ def entries(folder: Path) -> list[Entry]:
 
 
 def litter(folder: Path) -> list[str]:
-    """What lies in the journal beside records and locks."""
-    return [os.path.relpath(path, folder) for path in _files(folder) if not path.endswith((".fire", f"{os.sep}lock"))]
+    """What lies in the journal beside records, open or committed, and locks."""
+    return [
+        os.path.relpath(path, folder)
+        for path in _files(folder)
+        if not path.endswith((".fire", ".saved", f"{os.sep}lock"))
+    ]
 
 
 def _files(folder: Path) -> list[str]:
