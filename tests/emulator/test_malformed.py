@@ -406,7 +406,7 @@ def test_every_control_route_is_thrown_at() -> None:
         st.builds(
             lambda method, target, rest: b" ".join((method, target, b"HTTP/1.1\r\n")) + rest,
             st.sampled_from([b"GET", b"POST", b"BREW", b"", b"\x00"]),
-            st.sampled_from([b"/", b"*", b"http://x/", b"/\xff", b"//", b"/" + b"a" * 70_000, b"/v3/%"]),
+            st.sampled_from([b"/", b"*", b"http://x/", b"/\xff", b"//", b"/" + b"a" * 20_000, b"/v3/%"]),
             st.sampled_from(
                 [
                     b"Host: x\r\n\r\n",
@@ -414,7 +414,7 @@ def test_every_control_route_is_thrown_at() -> None:
                     b"Host: x\r\nContent-Length: -1\r\n\r\n",
                     b"Host: x\r\nContent-Length: 9\r\n\r\nab",
                     b"Host: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-                    b"Host: x\r\nX: " + b"a" * 70_000 + b"\r\n\r\n",
+                    b"Host: x\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
                     b"Host: x\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n",
                     b"Host: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
                 ]

@@ -8,6 +8,8 @@ import threading
 from typing import Any
 
 import uvicorn
+from h11 import LocalProtocolError
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -27,7 +29,11 @@ class _AbortableProtocol(H11Protocol):
         app = self.app
 
         async def with_abort(scope: Scope, receive: Receive, send: Send) -> None:
-            await app({**scope, ABORT: self.transport.abort}, receive, send)
+            try:
+                await app({**scope, ABORT: self.transport.abort}, receive, send)
+            except (ClientDisconnect, LocalProtocolError):
+                # The client hung up in the middle of a request, or sent what ended the connection while it was served.
+                self.transport.abort()
 
         self.app = with_abort
 
