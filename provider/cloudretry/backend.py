@@ -11,9 +11,10 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING
 
+from cloudretry.actions import OPERATIONS
 from cloudretry.clock import Clock, SystemClock
 from cloudretry.clouds import connect, inherited
-from cloudretry.clouds.limits import Limits
+from cloudretry.clouds.limits import ServiceLimits
 from cloudretry.config import EMBEDDED, ProviderConfig
 from cloudretry.errors import ConfigurationError
 from cloudretry.lifecycle.claims import Claims
@@ -67,14 +68,18 @@ class ConfiguredBackend:
         self.clock: Clock = clock or SystemClock()
         self.poll_interval = config.poll_interval
         self.executor: Executor = ThreadPoolExecutor(
-            max_workers=config.max_concurrent_requests, thread_name_prefix="cloudretry"
+            # A thread waits for its service's turn; those of the others must find one free.
+            max_workers=config.max_concurrent_requests * len({operation.service for operation in OPERATIONS.values()}),
+            thread_name_prefix="cloudretry",
         )
         self.claims = Claims()
         self.began = time.time()
         self._pulumi_backend = pulumi_backend()
         self.journal = Journal(journal_folder(config)) if config.journal_enabled else None
         # A rate belongs to the account, whichever project a request is for.
-        self._limits = {cloud: Limits(config.max_concurrent_requests, config.requests_per_second) for cloud in Cloud}
+        self._limits = {
+            cloud: ServiceLimits(config.max_concurrent_requests, config.requests_per_second) for cloud in Cloud
+        }
         self._clients: dict[tuple[Cloud, str | None, str | None], CloudClient] = {}
         self._inherited: dict[Cloud, Place] = {}
         self._emulator: Emulator | None = None

@@ -322,10 +322,10 @@ class ProviderConfig(_Section):
         ),
     )
     max_concurrent_requests: Annotated[int, Field(ge=1, le=256)] = Field(
-        8, description="How many requests to one cloud may be under way at the same time, first come, first served."
+        8, description="How many requests to one service may be under way at the same time, first come, first served."
     )
     requests_per_second: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="How many requests may be started in a second. The default is no limit."
+        None, description="How many requests to one service may be started in a second. The default is no limit."
     )
     poll_interval: Duration | None = Field(
         None, description="The time between two looks at a target. The default grows with the time already waited."

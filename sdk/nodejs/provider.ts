@@ -93,7 +93,7 @@ export interface ProviderArgs {
      */
     journalEnabled?: pulumi.Input<boolean>;
     /**
-     * How many requests to one cloud may be under way at the same time, first come, first served. Default: `8`.
+     * How many requests to one service may be under way at the same time, first come, first served. Default: `8`.
      */
     maxConcurrentRequests?: pulumi.Input<number>;
     /**
@@ -109,7 +109,7 @@ export interface ProviderArgs {
      */
     readTimeout?: pulumi.Input<string>;
     /**
-     * How many requests may be started in a second. The default is no limit.
+     * How many requests to one service may be started in a second. The default is no limit.
      */
     requestsPerSecond?: pulumi.Input<number>;
 }

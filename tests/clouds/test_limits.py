@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from cloudretry.actions import OPERATIONS
 from cloudretry.clouds import connect
-from cloudretry.clouds.limits import Limits
+from cloudretry.clouds.limits import Limits, ServiceLimits
 from cloudretry.config import load
-from cloudretry.model import Cloud
+from cloudretry.model import Cloud, Request
 
 
 class Pacing:
@@ -110,8 +111,38 @@ def test_who_is_interrupted_while_waiting_gives_the_turn_on(monkeypatch: pytest.
         pass
 
 
+def test_each_service_has_limits_of_its_own() -> None:
+    limits = ServiceLimits(1)
+    with limits.of("drs").slot(), limits.of("modelarts").slot():
+        assert limits.of("drs") is limits.of("drs")
+        assert limits.of("drs") is not limits.of("modelarts")
+
+
+def test_a_service_that_is_slow_does_not_hold_up_another(cloudlike: Any) -> None:
+    endpoints = dict.fromkeys(("modelarts", "workspace", "drs", "iam"), cloudlike.url)
+    given = {"region": "eu-de", "projectId": "p1", "token": "t1", "endpoints": endpoints}
+    client = connect(Cloud.HUAWEICLOUD, load({"maxConcurrentRequests": 1, "huaweicloud": given}, {}))
+    slow, arrived = threading.Event(), threading.Event()
+    usual = cloudlike.script
+
+    def script(request: Any) -> Any:
+        if "batch-status" in request.target:
+            arrived.set()
+            assert slow.wait(10)
+        return usual(request)
+
+    cloudlike.script = script
+    waiting = threading.Thread(target=client.send, args=(Request(OPERATIONS["BatchListJobStatus"], body={}),))
+    waiting.start()
+    assert arrived.wait(10)
+    assert client.send(Request(OPERATIONS["ShowPool"], path={"pool_name": "p"})).ok
+    slow.set()
+    waiting.join(10)
+    client.close()
+
+
 def test_clients_may_share_their_limits() -> None:
-    limits = Limits(8)
+    limits = ServiceLimits(8)
     config = load({"huaweicloud": {"region": "eu-de", "token": "t1"}}, {})
     clients: list[Any] = [
         connect(Cloud.HUAWEICLOUD, config, project_id=project, limits=limits) for project in ("p1", "p2")

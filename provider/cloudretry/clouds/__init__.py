@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cloudretry.model import Cloud, CloudClient, Place
 
 if TYPE_CHECKING:
-    from cloudretry.clouds.limits import Limits
+    from cloudretry.clouds.limits import ServiceLimits
     from cloudretry.config import ProviderConfig
 
 __all__ = ["connect", "inherited"]
@@ -23,7 +23,7 @@ def connect(
     project_id: str | None = None,
     emulator_url: str | None = None,
     clock: Callable[[], float] = time.time,
-    limits: Limits | None = None,
+    limits: ServiceLimits | None = None,
 ) -> CloudClient:
     """A client for the region and project, else for the configured ones; with ``emulator_url``, for the emulator.
 

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 
 from cloudretry.clouds import alicloud_profile, envelope
 from cloudretry.clouds.alicloud_keys import Keys, keys_of
-from cloudretry.clouds.limits import Limits
+from cloudretry.clouds.limits import ServiceLimits
 from cloudretry.clouds.redaction import Redaction
 from cloudretry.config import ProviderConfig, check_host_label
 from cloudretry.errors import ConfigurationError, InvalidInput
@@ -88,7 +88,7 @@ class AlicloudClient:
         endpoint: str,
         keys: Callable[[], Keys],
         transport: Transport,
-        limits: Limits,
+        limits: ServiceLimits,
         redaction: Redaction,
         emulator: bool,
         clock: Callable[[], float],
@@ -112,7 +112,7 @@ class AlicloudClient:
         query = "&".join(f"{_encode(name)}={_encode(value)}" for name, value in sorted(request.query.items()))
         url = f"{parts.scheme}://{parts.netloc}{path}" + (f"?{query}" if query else "")
         headers = self._signed(request, parts.netloc, path, body)
-        with self._limits.slot():
+        with self._limits.of(request.operation.service).slot():
             answer = self._transport.send(request.operation.method, url, headers, body or None)
         return envelope.read(
             answer,
@@ -164,7 +164,7 @@ def connect(
     region: str | None = None,
     emulator_url: str | None = None,
     clock: Callable[[], float] = time.time,
-    limits: Limits | None = None,
+    limits: ServiceLimits | None = None,
 ) -> AlicloudClient:
     """A client for that region, else for the configured one. Nothing is sent yet.
 
@@ -195,7 +195,7 @@ def connect(
             allow_plain_http=config.allow_plain_http,
             connections=config.max_concurrent_requests,
         ),
-        limits=limits or Limits(config.max_concurrent_requests, config.requests_per_second),
+        limits=limits or ServiceLimits(config.max_concurrent_requests, config.requests_per_second),
         redaction=Redaction(),
         emulator=bool(emulator_url),
         clock=clock,

@@ -20,7 +20,7 @@ from cloudretry.clouds.huaweicloud_credentials import (
 )
 from cloudretry.clouds.huaweicloud_errors import GATEWAY_ERRORS, is_throttling, read
 from cloudretry.clouds.huaweicloud_profile import Profile, chosen_kind, home, read_profile
-from cloudretry.clouds.limits import Limits
+from cloudretry.clouds.limits import Limits, ServiceLimits
 from cloudretry.clouds.redaction import Redaction
 from cloudretry.config import AssumeRole, ProviderConfig, check_host_label
 from cloudretry.errors import ConfigurationError, InvalidInput
@@ -49,7 +49,7 @@ class HuaweicloudClient:
         credential: Credential,
         identity: IdentityService,
         transport: Transport,
-        limits: Limits,
+        limits: ServiceLimits,
         redaction: Redaction,
         emulator: bool,
         clock: Callable[[], float],
@@ -78,7 +78,7 @@ class HuaweicloudClient:
             if not self._project_id and isinstance(self._credential, KeystoneToken):
                 self._project_id = self._credential.project_id
             if not self._project_id:
-                with self._limits.slot():
+                with self._limits.of("iam").slot():
                     self._project_id = self._identity.project_id(self._project_name, self._credential)
             return self._project_id
 
@@ -88,9 +88,10 @@ class HuaweicloudClient:
         """
         outgoing = self._outgoing(request)
         headers = self._credential.authorized(outgoing, self.project_id)
-        reply = self._exchange(outgoing, headers)
+        limits = self._limits.of(request.operation.service)
+        reply = self._exchange(outgoing, headers, limits)
         if reply.status == 401 and self._credential.renew(headers):
-            reply = self._exchange(outgoing, self._credential.authorized(outgoing, self.project_id))
+            reply = self._exchange(outgoing, self._credential.authorized(outgoing, self.project_id), limits)
         return reply
 
     def close(self) -> None:
@@ -110,8 +111,8 @@ class HuaweicloudClient:
             body=None if body is None else json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(),
         )
 
-    def _exchange(self, outgoing: Outgoing, headers: Mapping[str, str]) -> Reply:
-        with self._limits.slot():
+    def _exchange(self, outgoing: Outgoing, headers: Mapping[str, str], limits: Limits) -> Reply:
+        with limits.slot():
             answer = self._transport.send(outgoing.method, outgoing.url, headers, outgoing.body)
         return read(answer, now=self._clock(), redact=self._redaction)
 
@@ -123,7 +124,7 @@ def connect(
     project_id: str | None = None,
     emulator_url: str | None = None,
     clock: Callable[[], float] = time.time,
-    limits: Limits | None = None,
+    limits: ServiceLimits | None = None,
 ) -> HuaweicloudClient:
     """A client for that region and project, else for the configured ones. Nothing is sent yet.
 
@@ -172,7 +173,7 @@ def connect(
         credential=credential,
         identity=identity,
         transport=transport,
-        limits=limits or Limits(config.max_concurrent_requests, config.requests_per_second),
+        limits=limits or ServiceLimits(config.max_concurrent_requests, config.requests_per_second),
         redaction=redaction,
         emulator=bool(emulator_url),
         clock=clock,

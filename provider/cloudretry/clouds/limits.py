@@ -7,12 +7,27 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
-__all__ = ["Limits"]
+__all__ = ["Limits", "ServiceLimits"]
+
+
+class ServiceLimits:
+    """The limits of one account: each service has its own, so that a busy one does not hold up the others."""
+
+    def __init__(self, concurrent: int, per_second: float | None = None) -> None:
+        self._make = partial(Limits, concurrent, per_second)
+        self._lock = threading.Lock()
+        self._limits: dict[str, Limits] = {}
+
+    def of(self, service: str) -> Limits:
+        """The limits that all requests to this service share."""
+        with self._lock:
+            return self._limits.setdefault(service, self._make())
 
 
 class Limits:
-    """The limits of one client. Safe to use from many threads; nobody is overtaken.
+    """The limits of one service. Safe to use from many threads; nobody is overtaken.
 
     ``per_second`` paces the starts evenly, without bursts: a cloud counts per second or minute, and a burst after
     an idle time is just what it refuses.

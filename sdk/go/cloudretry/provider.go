@@ -49,7 +49,7 @@ type providerArgs struct {
 	JournalDir *string `pulumi:"journalDir"`
 	// Record each fire before it leaves, so that a run cut off in the middle never fires twice. Default: `true`.
 	JournalEnabled *bool `pulumi:"journalEnabled"`
-	// How many requests to one cloud may be under way at the same time, first come, first served. Default: `8`.
+	// How many requests to one service may be under way at the same time, first come, first served. Default: `8`.
 	MaxConcurrentRequests *int `pulumi:"maxConcurrentRequests"`
 	// The time between two looks at a target. The default grows with the time already waited.
 	PollInterval *string `pulumi:"pollInterval"`
@@ -57,7 +57,7 @@ type providerArgs struct {
 	PreviewChecks *bool `pulumi:"previewChecks"`
 	// How long an answer may take once the request is out. Default: `"1m"`.
 	ReadTimeout *string `pulumi:"readTimeout"`
-	// How many requests may be started in a second. The default is no limit.
+	// How many requests to one service may be started in a second. The default is no limit.
 	RequestsPerSecond *float64 `pulumi:"requestsPerSecond"`
 }
 
@@ -79,7 +79,7 @@ type ProviderArgs struct {
 	JournalDir pulumi.StringPtrInput
 	// Record each fire before it leaves, so that a run cut off in the middle never fires twice. Default: `true`.
 	JournalEnabled pulumi.BoolPtrInput
-	// How many requests to one cloud may be under way at the same time, first come, first served. Default: `8`.
+	// How many requests to one service may be under way at the same time, first come, first served. Default: `8`.
 	MaxConcurrentRequests pulumi.IntPtrInput
 	// The time between two looks at a target. The default grows with the time already waited.
 	PollInterval pulumi.StringPtrInput
@@ -87,7 +87,7 @@ type ProviderArgs struct {
 	PreviewChecks pulumi.BoolPtrInput
 	// How long an answer may take once the request is out. Default: `"1m"`.
 	ReadTimeout pulumi.StringPtrInput
-	// How many requests may be started in a second. The default is no limit.
+	// How many requests to one service may be started in a second. The default is no limit.
 	RequestsPerSecond pulumi.Float64PtrInput
 }
 

@@ -99,7 +99,7 @@ Object.defineProperty(exports, "journalEnabled", {
 });
 
 /**
- * How many requests to one cloud may be under way at the same time, first come, first served. Default: `8`.
+ * How many requests to one service may be under way at the same time, first come, first served. Default: `8`.
  */
 export declare const maxConcurrentRequests: number | undefined;
 Object.defineProperty(exports, "maxConcurrentRequests", {
@@ -143,7 +143,7 @@ Object.defineProperty(exports, "readTimeout", {
 });
 
 /**
- * How many requests may be started in a second. The default is no limit.
+ * How many requests to one service may be started in a second. The default is no limit.
  */
 export declare const requestsPerSecond: number | undefined;
 Object.defineProperty(exports, "requestsPerSecond", {

@@ -44,11 +44,11 @@ class ProviderArgs:
         :param pulumi.Input['HuaweicloudConfigArgs'] huaweicloud: Huawei Cloud.
         :param pulumi.Input[_builtins.str] journal_dir: Where the journal is kept. The default is a folder under `PULUMI_HOME`.
         :param pulumi.Input[_builtins.bool] journal_enabled: Record each fire before it leaves, so that a run cut off in the middle never fires twice. Default: `true`.
-        :param pulumi.Input[_builtins.int] max_concurrent_requests: How many requests to one cloud may be under way at the same time, first come, first served. Default: `8`.
+        :param pulumi.Input[_builtins.int] max_concurrent_requests: How many requests to one service may be under way at the same time, first come, first served. Default: `8`.
         :param pulumi.Input[_builtins.str] poll_interval: The time between two looks at a target. The default grows with the time already waited.
         :param pulumi.Input[_builtins.bool] preview_checks: Look at the targets during a preview and tell what the update would meet. Default: `true`.
         :param pulumi.Input[_builtins.str] read_timeout: How long an answer may take once the request is out. Default: `"1m"`.
-        :param pulumi.Input[_builtins.float] requests_per_second: How many requests may be started in a second. The default is no limit.
+        :param pulumi.Input[_builtins.float] requests_per_second: How many requests to one service may be started in a second. The default is no limit.
         """
         if alicloud is not None:
             pulumi.set(__self__, "alicloud", alicloud)
@@ -177,7 +177,7 @@ class ProviderArgs:
     @pulumi.getter(name="maxConcurrentRequests")
     def max_concurrent_requests(self) -> Optional[pulumi.Input[_builtins.int]]:
         """
-        How many requests to one cloud may be under way at the same time, first come, first served. Default: `8`.
+        How many requests to one service may be under way at the same time, first come, first served. Default: `8`.
         """
         return pulumi.get(self, "max_concurrent_requests")
 
@@ -225,7 +225,7 @@ class ProviderArgs:
     @pulumi.getter(name="requestsPerSecond")
     def requests_per_second(self) -> Optional[pulumi.Input[_builtins.float]]:
         """
-        How many requests may be started in a second. The default is no limit.
+        How many requests to one service may be started in a second. The default is no limit.
         """
         return pulumi.get(self, "requests_per_second")
 
@@ -268,11 +268,11 @@ class Provider(pulumi.ProviderResource):
         :param pulumi.Input[Union['HuaweicloudConfigArgs', 'HuaweicloudConfigArgsDict']] huaweicloud: Huawei Cloud.
         :param pulumi.Input[_builtins.str] journal_dir: Where the journal is kept. The default is a folder under `PULUMI_HOME`.
         :param pulumi.Input[_builtins.bool] journal_enabled: Record each fire before it leaves, so that a run cut off in the middle never fires twice. Default: `true`.
-        :param pulumi.Input[_builtins.int] max_concurrent_requests: How many requests to one cloud may be under way at the same time, first come, first served. Default: `8`.
+        :param pulumi.Input[_builtins.int] max_concurrent_requests: How many requests to one service may be under way at the same time, first come, first served. Default: `8`.
         :param pulumi.Input[_builtins.str] poll_interval: The time between two looks at a target. The default grows with the time already waited.
         :param pulumi.Input[_builtins.bool] preview_checks: Look at the targets during a preview and tell what the update would meet. Default: `true`.
         :param pulumi.Input[_builtins.str] read_timeout: How long an answer may take once the request is out. Default: `"1m"`.
-        :param pulumi.Input[_builtins.float] requests_per_second: How many requests may be started in a second. The default is no limit.
+        :param pulumi.Input[_builtins.float] requests_per_second: How many requests to one service may be started in a second. The default is no limit.
         """
         ...
     @overload

@@ -51,7 +51,7 @@ func GetJournalEnabled(ctx *pulumi.Context) bool {
 	return config.GetBool(ctx, "cloudretry:journalEnabled")
 }
 
-// How many requests to one cloud may be under way at the same time, first come, first served. Default: `8`.
+// How many requests to one service may be under way at the same time, first come, first served. Default: `8`.
 func GetMaxConcurrentRequests(ctx *pulumi.Context) int {
 	return config.GetInt(ctx, "cloudretry:maxConcurrentRequests")
 }
@@ -71,7 +71,7 @@ func GetReadTimeout(ctx *pulumi.Context) string {
 	return config.Get(ctx, "cloudretry:readTimeout")
 }
 
-// How many requests may be started in a second. The default is no limit.
+// How many requests to one service may be started in a second. The default is no limit.
 func GetRequestsPerSecond(ctx *pulumi.Context) float64 {
 	return config.GetFloat64(ctx, "cloudretry:requestsPerSecond")
 }

@@ -57,7 +57,7 @@ Record each fire before it leaves, so that a run cut off in the middle never fir
 
 maxConcurrentRequests: Optional[int]
 """
-How many requests to one cloud may be under way at the same time, first come, first served. Default: `8`.
+How many requests to one service may be under way at the same time, first come, first served. Default: `8`.
 """
 
 pollInterval: Optional[str]
@@ -77,6 +77,6 @@ How long an answer may take once the request is out. Default: `"1m"`.
 
 requestsPerSecond: Optional[float]
 """
-How many requests may be started in a second. The default is no limit.
+How many requests to one service may be started in a second. The default is no limit.
 """
 

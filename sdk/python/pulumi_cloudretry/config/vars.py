@@ -80,7 +80,7 @@ class _ExportableConfig(types.ModuleType):
     @_builtins.property
     def max_concurrent_requests(self) -> Optional[int]:
         """
-        How many requests to one cloud may be under way at the same time, first come, first served. Default: `8`.
+        How many requests to one service may be under way at the same time, first come, first served. Default: `8`.
         """
         return __config__.get_int('maxConcurrentRequests')
 
@@ -108,7 +108,7 @@ class _ExportableConfig(types.ModuleType):
     @_builtins.property
     def requests_per_second(self) -> Optional[float]:
         """
-        How many requests may be started in a second. The default is no limit.
+        How many requests to one service may be started in a second. The default is no limit.
         """
         return __config__.get_float('requestsPerSecond')
 
