@@ -293,3 +293,16 @@ def test_a_create_that_was_overtaken_by_another_one_takes_up_what_that_one_fired
     assert step.posts == 0
     assert mortal.effects == 1
     assert mortal.world["status"] == "Succeeded"
+
+
+@pytest.mark.parametrize("when", ["after the effect", "after the answer"])
+def test_a_secret_target_is_taken_up_though_it_is_not_written_down(
+    mortal: Mortal, sample: Sample, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mortal.world.is_secret = lambda key: key == sample.key
+    _dies(mortal, when, monkeypatch)
+    written = "".join(path.read_text() for path in mortal.journal.folder.glob("*/*.fire"))
+    assert written
+    assert f'"{sample.key}"' not in written
+    assert _until_green(mortal).failure == ""
+    assert mortal.effects == 1

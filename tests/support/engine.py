@@ -89,6 +89,7 @@ class World:
         self.state: dict[str, Any] | None = None
         self.id = ""
         self.error: CloudRetryError | None = None
+        self.is_secret: Callable[[str], bool] = lambda _key: False
         self.jitter: Callable[[], float] = lambda: 0.5
         self.cancel: Callable[[], None] = lambda: None
         """Ends the run that is under way, from any thread."""
@@ -173,6 +174,7 @@ class World:
             found: tuple[str, list[str], str] = await call(
                 Circumstances(
                     resource=self.resource,
+                    is_secret=self.is_secret,
                     timeout=timeout,
                     cancelled=cancelled,
                     progress=lines.append,

@@ -109,5 +109,5 @@ elif sys.argv[1] == "build":
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """The environment of the test with changes, for a program that it starts."""
-    return {**os.environ, **changes}
+    """The environment of the test with changes, for a program that it starts: a make of its own is nobody's child."""
+    return {**{name: value for name, value in os.environ.items() if name != "MAKELEVEL"}, **changes}

@@ -17,7 +17,7 @@ from cloudretry.lifecycle.journaling import alone, note_saved, records_of
 from cloudretry.model import Place, Result, Status, rfc3339
 from cloudretry.record import HISTORY_LENGTH, PLACE, Record, history_entry, verdict
 from cloudretry.run import Plan, Ran, Reason, decide, run
-from cloudretry.run.journal import RunJournal, TriggerMark
+from cloudretry.run.journal import RunJournal, TriggerMark, revealed
 from cloudretry.run.recover import recover
 
 __all__ = ["create", "not_fired", "preview_outputs", "update"]
@@ -102,7 +102,9 @@ async def _carry_out(
     started = backend.clock.now()
     records = records_of(backend, circumstances.resource)
     async with alone(records, backend, circumstances):
-        found = recover(saved, records.open_entries(started, backend.began) if records is not None else [], inputs)
+        keys = [target.key for target in action.targets(inputs)]
+        open_fires = records.open_entries(started, backend.began) if records is not None else []
+        found = recover(saved, [revealed(entry, keys) for entry in open_fires], inputs)
         if found.words:
             circumstances.notice(found.words)
         for path in records.clean(started) if records is not None else []:
@@ -117,7 +119,9 @@ async def _carry_out(
             place, emulator = session.place, session.client.emulator
             if records is not None:
                 mark = TriggerMark.of(inputs.triggers)
-                session = replace(session, journal=RunJournal(records, saved is None, plan.generation, mark))
+                session = replace(
+                    session, journal=RunJournal(records, saved is None, plan.generation, mark, circumstances.is_secret)
+                )
             ran = await run(session, plan)
         done = _recorded(action, found.record, values, inputs, plan, ran, place, started, emulator=emulator)
         done = replace(done, fire_ids=tuple(dict.fromkeys((*found.fire_ids, *done.fire_ids))))

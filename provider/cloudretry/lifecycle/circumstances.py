@@ -50,6 +50,7 @@ class Circumstances:
 
     ``resource`` names the resource in the journal; without one nothing is journalled. ``timeout`` is in seconds.
     Runs of one event loop that share a ``looker`` share their status calls.
+    ``is_secret`` tells a target that must not be written down.
     ``progress`` takes lines that the next one replaces, ``notice`` lines that stay. ``jitter`` gives the random part
     of pauses, from 0 to 1.
     """
@@ -57,6 +58,7 @@ class Circumstances:
     resource: str = ""
     timeout: float = DEFAULT_TIMEOUT
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    is_secret: Callable[[str], bool] = lambda _key: False
     progress: Callable[[str], None] = lambda _line: None
     notice: Callable[[str], None] = lambda _line: None
     jitter: Callable[[], float] = random.SystemRandom().random

@@ -310,6 +310,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             timeout=timeout or lifecycle.DEFAULT_TIMEOUT,
             cancelled=self._cancelled,
             looker=self._looker,
+            is_secret=secrecy.hides,
             progress=lambda line: self.log.status(urn, secrecy.redact(line)),
             notice=lambda line: self.log.notice(urn, secrecy.redact(line)),
         )

@@ -117,7 +117,7 @@ async def _intend(session: Session, fire_id: str, at: float, intended: tuple[Ent
 async def _note_answer(session: Session, fired: Fired) -> None:
     if session.journal is not None:
         await asyncio.get_running_loop().run_in_executor(
-            session.executor, session.journal.records.answered, fired.fire_id, fired.answers, fired.request_id
+            session.executor, session.journal.answered, fired.fire_id, fired.answers, fired.request_id
         )
 
 

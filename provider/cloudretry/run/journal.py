@@ -25,15 +25,15 @@ import json
 import os
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
 from cloudretry.errors import JournalError
 from cloudretry.model import Answer, CloudError, FireOutcome
 
-__all__ = ["ADOPTABLE", "Entry", "EntryTarget", "Journal", "ResourceJournal", "RunJournal", "TriggerMark"]
+__all__ = ["ADOPTABLE", "Entry", "EntryTarget", "Journal", "ResourceJournal", "RunJournal", "TriggerMark", "revealed"]
 
 ADOPTABLE = 24 * 3600.0
 """Seconds after which an interrupted fire is too old to be taken up."""
@@ -288,19 +288,53 @@ class ResourceJournal:
 
 @dataclass(frozen=True, slots=True)
 class RunJournal:
-    """The journal as one run writes it. ``creating`` and ``triggers`` say what the run was asked to do."""
+    """The journal as one run writes it. ``creating`` and ``triggers`` say what the run was asked to do.
+
+    A target that ``is_secret`` is written as a salted digest, and what the cloud said of it is left out.
+    """
 
     records: ResourceJournal
     creating: bool
     generation: int
     triggers: TriggerMark
+    is_secret: Callable[[str], bool]
 
     def intend(self, fire_id: str, at: float, targets: tuple[EntryTarget, ...]) -> None:
         """Put an intent on disk.
 
         :raises JournalError: it cannot be done, so nothing may be fired.
         """
-        self.records.intend(Entry(fire_id, at, self.creating, self.generation, self.triggers, targets))
+        written = tuple(replace(target, key=self._written(target.key)) for target in targets)
+        self.records.intend(Entry(fire_id, at, self.creating, self.generation, self.triggers, written))
+
+    def answered(self, fire_id: str, answers: Mapping[str, Answer], request_id: str) -> None:
+        """Add what the cloud answered."""
+        written = {
+            self._written(key): _without(answer, key) if self.is_secret(key) else answer
+            for key, answer in answers.items()
+        }
+        self.records.answered(fire_id, written, request_id)
+
+    def _written(self, key: str) -> str:
+        return _concealed(self.triggers.salt, key) if self.is_secret(key) else key
+
+
+def _without(answer: Answer, key: str) -> Answer:
+    """The answer without what could name its target."""
+    error = answer.error and replace(answer.error, message="")
+    return replace(answer, error=error, handle="" if answer.handle == key else answer.handle)
+
+
+def revealed(entry: Entry, keys: Iterable[str]) -> Entry:
+    """The entry with its targets by name, as far as they are among these."""
+    names = {_concealed(entry.triggers.salt, key): key for key in keys}
+    targets = tuple(replace(target, key=names.get(target.key, target.key)) for target in entry.targets)
+    answers = entry.answers and {names.get(key, key): answer for key, answer in entry.answers.items()}
+    return replace(entry, targets=targets, answers=answers)
+
+
+def _concealed(salt: str, key: str) -> str:
+    return f"sha256:{hashlib.sha256(f'{salt}{key}'.encode()).hexdigest()}"
 
 
 class Journal:
