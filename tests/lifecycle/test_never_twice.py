@@ -306,3 +306,14 @@ def test_a_secret_target_is_taken_up_though_it_is_not_written_down(
     assert f'"{sample.key}"' not in written
     assert _until_green(mortal).failure == ""
     assert mortal.effects == 1
+
+
+def test_a_create_that_waits_for_nothing_is_taken_up_with_its_history(
+    mortal: Mortal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mortal.world.program["wait"] = False
+    _dies(mortal, "after the answer", monkeypatch)
+    step = mortal.up()
+    assert (step.posts, step.failure) == (0, "")
+    assert [run["reason"] for run in mortal.world["history"]] == ["resume"]
+    assert mortal.effects == 1

@@ -110,6 +110,8 @@ async def _carry_out(
         for path in records.clean(started) if records is not None else []:
             circumstances.notice(f"a journal record that cannot be read was set aside as {path}, and is not trusted")
         plan = decide(action, found.record, inputs, started)
+        if found.fire_ids and plan.reason is Reason.SETTINGS:
+            plan = replace(plan, reason=Reason.RESUME)
         if plan.reason is Reason.ADOPTED:
             circumstances.progress("adopted as imported: nothing is fired until a trigger changes")
         if plan.idle and saved is not None:
