@@ -43,6 +43,11 @@ class Kind:
         """Only a job's times tell that a retry took hold."""
         return ACTIONS[self.token].stamped
 
+    @property
+    def may_stay_unknown(self) -> bool:
+        """Whether its state may not tell what became of a fire without an answer."""
+        return self.stamped or ACTIONS[self.token].returns_handle
+
 
 RESOURCES: Mapping[str, Kind] = {
     "pool": Kind(

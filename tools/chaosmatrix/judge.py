@@ -146,7 +146,7 @@ def _unexplained(played: Played) -> Iterator[str]:
     last = played.ups[-1].text if played.ups else ""
     if not played.green and not played.told_unknown:
         yield f"not green after {len(played.ups)} ups: {last.strip()[-600:]}"
-    if played.told_unknown and not RESOURCES[played.case.action].stamped and played.case.trouble.kind != "new id":
+    if played.told_unknown and not RESOURCES[played.case.action].may_stay_unknown:
         yield "an unknown outcome was left to the user, though the cloud can tell"
     if played.fired_on_full_disk:
         yield f"{played.fired_on_full_disk} requests were fired though the journal could not be written"

@@ -293,7 +293,7 @@ class _Stage:
             if self.case.trouble.kind == "new id" and "onUnknown" in said.text:
                 played.told_unknown = True
                 return
-            if self.cloud.kind.stamped and "onUnknown" in said.text:
+            if self.cloud.kind.may_stay_unknown and "onUnknown" in said.text:
                 effects = self.cloud.effects()
                 if all(effects[target] for target in played.targets):
                     continue
