@@ -1,0 +1,3 @@
+from cloudretry.cli import main
+
+main()

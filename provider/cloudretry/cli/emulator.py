@@ -1,0 +1,56 @@
+"""``cloudretry emulator``."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import threading
+from pathlib import Path
+
+import click
+
+__all__ = ["emulator"]
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8400, show_default=True, help="Port; 0 takes a free one."
+)
+@click.option(
+    "--scenario",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="YAML file with the pools, jobs and clusters to start with. Default: a built-in one.",
+)
+@click.option(
+    "--state",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File that keeps everything between runs. Default: memory.",
+)
+@click.option("--show-credentials", is_flag=True, help="Print the credentials as shell exports, and end.")
+def emulator(host: str, port: int, scenario: Path | None, state: Path | None, show_credentials: bool) -> None:
+    """Serve the clouds' APIs on this machine, for tests and for trying things out.
+
+    Prints `listening on http://HOST:PORT` when it is ready, and runs until it is interrupted.
+    """
+    from cloudretry.emulator import CREDENTIALS, Emulator
+    from cloudretry.errors import CloudRetryError
+
+    if show_credentials:
+        url = f"http://{host}:{port}" if port else None
+        for name, value in CREDENTIALS.environment(url).items():
+            click.echo(f"export {name}={shlex.quote(value)}")
+        return
+
+    interrupted = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: interrupted.set())
+    try:
+        from cloudretry.emulator.scenario import Scenario
+
+        loaded = Scenario.read(scenario) if scenario is not None else None
+        with Emulator(loaded, state=state, host=host, port=port) as running:
+            click.echo(f"listening on {running.url}")
+            interrupted.wait()
+    except CloudRetryError as error:
+        raise click.ClickException(str(error)) from error
