@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -230,6 +232,31 @@ def test_what_the_user_can_mend_is_no_defect(broken: Callable[[Exception], None]
     context = answer_of(urn=urn(DRS))
     assert context.code is grpc.StatusCode.FAILED_PRECONDITION
     assert context.words == "do this"
+
+
+def test_a_defect_before_the_answer_leaves_the_fire_to_be_taken_up(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOUDRETRY_EMULATOR", emulator.url)
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path))
+    request = provider_pb2.CreateRequest(urn=urn(DRS), properties=to_struct({"jobs": jobs("jb1")}))
+
+    async def create() -> tuple[Context, provider_pb2.CreateResponse | None]:
+        context, provider, response = Context(), Provider(""), None
+        with contextlib.suppress(grpc.aio.AbortError):
+            response = await provider.Create(request, context)  # type: ignore[arg-type]
+        await provider.close(orderly=True)
+        return context, response
+
+    with monkeypatch.context() as broken:
+        broken.setattr("cloudretry.plugin.server._outputs", lambda *_: {}["oh"])
+        context, _ = asyncio.run(create())
+    assert context.code is grpc.StatusCode.INTERNAL
+    assert fired(emulator) == {"jb1": 1}
+    _, response = asyncio.run(create())
+    assert response is not None
+    assert from_struct(response.properties)["status"] == "Succeeded"
+    assert fired(emulator) == {"jb1": 1}
 
 
 def test_the_outputs_of_a_failure_are_what_the_next_call_reads(plugin: Plugin) -> None:

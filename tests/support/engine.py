@@ -153,6 +153,7 @@ class World:
         else:
             done = await lifecycle.create(self.action, self.program, self.backend, circumstances)
         self._keep(done)
+        lifecycle.note_handed_over(self.backend, self.resource, done.outputs)
         return kind, changes, done.failure
 
     def _keep(self, done: lifecycle.Outcome) -> None:

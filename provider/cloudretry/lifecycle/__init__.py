@@ -11,7 +11,7 @@ from cloudretry.lifecycle.circumstances import DEFAULT_TIMEOUT, Backend, Circums
 from cloudretry.lifecycle.claims import Claims
 from cloudretry.lifecycle.difference import NOWHERE, Change, ChangeKind, Difference, diff
 from cloudretry.lifecycle.forecast import forecast
-from cloudretry.lifecycle.journaling import forget, is_interrupted, note_saved
+from cloudretry.lifecycle.journaling import forget, is_interrupted, note_handed_over, note_saved
 from cloudretry.lifecycle.reading import read, recorded_inputs
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "forget",
     "is_interrupted",
     "not_fired",
+    "note_handed_over",
     "note_saved",
     "preview_outputs",
     "read",

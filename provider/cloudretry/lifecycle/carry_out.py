@@ -127,8 +127,6 @@ async def _carry_out(
             ran = await run(session, plan)
         done = _recorded(action, found.record, values, inputs, plan, ran, place, started, emulator=emulator)
         done = replace(done, fire_ids=tuple(dict.fromkeys((*found.fire_ids, *done.fire_ids))))
-        if backend.journal is not None and records is not None:
-            backend.journal.replied(records, done.fire_ids)
     return Outcome(
         resource_id or new_id(action, done),
         done.to_outputs(action),

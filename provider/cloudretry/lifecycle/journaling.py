@@ -14,7 +14,7 @@ from cloudretry.record import Record
 from cloudretry.run.journal import ResourceJournal
 from cloudretry.run.recover import concerns
 
-__all__ = ["alone", "forget", "is_interrupted", "note_saved", "records_of"]
+__all__ = ["alone", "forget", "is_interrupted", "note_handed_over", "note_saved", "records_of"]
 
 LOCK_CHECK = 0.5
 """Seconds between two looks whether another run has let go of the resource."""
@@ -30,6 +30,13 @@ def note_saved(backend: Backend, resource: str, outputs: Mapping[str, Any]) -> N
     records = records_of(backend, resource)
     if records is not None and outputs.get("fireIds"):
         records.commit(outputs["fireIds"])
+
+
+def note_handed_over(backend: Backend, resource: str, outputs: Mapping[str, Any]) -> None:
+    """The engine is about to be handed these outputs to save. The last thing that a front does before it answers."""
+    records = records_of(backend, resource)
+    if backend.journal is not None and records is not None:
+        backend.journal.replied(records, tuple(outputs.get("fireIds", ())))
 
 
 def is_interrupted(backend: Backend, resource: str, action: Action[Any], outputs: Mapping[str, Any]) -> bool:

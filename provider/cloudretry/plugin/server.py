@@ -232,11 +232,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         )
         identifier = f"secret-{secrets.token_hex(8)}" if secrecy.hides(done.resource_id) else done.resource_id
         properties = _outputs(done.outputs, news, secrecy)
-        await _fail_with_state(context, identifier, done, properties, secrecy)
-        await self.log.last_word(request.urn, _what_happened(done.outputs["history"][-1]))
-        return provider_pb2.CreateResponse(
+        response = provider_pb2.CreateResponse(
             id=identifier, properties=properties, refresh_before_update=_reconciles(values)
         )
+        await self._hand_over(context, request.urn, identifier, done, properties, secrecy, before={})
+        return response
 
     @_answering
     async def Update(  # noqa: N802
@@ -252,10 +252,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         circumstances = self._circumstances(request.urn, request.timeout, secrecy)
         done = await lifecycle.update(action, request.id, plain(olds), values, self._configured, circumstances)
         properties = _outputs(done.outputs, news, secrecy)
-        await _fail_with_state(context, request.id, done, properties, secrecy)
-        if done.outputs["history"] and done.outputs["history"] != plain(olds).get("history"):
-            await self.log.last_word(request.urn, _what_happened(done.outputs["history"][-1]))
-        return provider_pb2.UpdateResponse(properties=properties, refresh_before_update=_reconciles(values))
+        response = provider_pb2.UpdateResponse(properties=properties, refresh_before_update=_reconciles(values))
+        await self._hand_over(context, request.urn, request.id, done, properties, secrecy, before=plain(olds))
+        return response
 
     @_answering
     async def Read(  # noqa: N802
@@ -304,6 +303,29 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         if line:
             self.log.notice(urn, self.secrecy(news, olds or {}).redact(line))
 
+    async def _hand_over(
+        self,
+        context: grpc.aio.ServicerContext[Any, Any],
+        urn: str,
+        identifier: str,
+        done: lifecycle.Outcome,
+        properties: struct_pb2.Struct,
+        secrecy: Secrecy,
+        *,
+        before: Mapping[str, Any],
+    ) -> None:
+        """Do what comes last before the engine is answered, and fail the ``up`` if the run did not end well.
+
+        ``before`` are the outputs in state. What fails in here leaves the fire open in the journal.
+        """
+        details = _failed_with_state(identifier, done, properties, secrecy) if done.failure else ()
+        history = done.outputs["history"]
+        if not details and history and history != before.get("history"):
+            await self.log.last_word(urn, _what_happened(history[-1]))
+        lifecycle.note_handed_over(self._configured, self._configured.resource(urn), done.outputs)
+        if details:
+            await context.abort(grpc.StatusCode.UNKNOWN, "the retry did not end well", details)
+
     def _circumstances(self, urn: str, timeout: float, secrecy: Secrecy) -> lifecycle.Circumstances:
         return lifecycle.Circumstances(
             resource=self._configured.resource(urn),
@@ -329,16 +351,10 @@ def _check_failure(problem: InvalidInput) -> provider_pb2.CheckFailure:
     return provider_pb2.CheckFailure(reason=str(problem))
 
 
-async def _fail_with_state(
-    context: grpc.aio.ServicerContext[Any, Any],
-    identifier: str,
-    done: lifecycle.Outcome,
-    properties: struct_pb2.Struct,
-    secrecy: Secrecy,
-) -> None:
-    """Fail the ``up`` and hand over the outputs all the same, when the run did not end well."""
-    if not done.failure:
-        return
+def _failed_with_state(
+    identifier: str, done: lifecycle.Outcome, properties: struct_pb2.Struct, secrecy: Secrecy
+) -> tuple[tuple[str, bytes], ...]:
+    """What fails the ``up`` and hands over the outputs all the same."""
     reason = wire_text(secrecy.redact(done.failure))
     failed = provider_pb2.ErrorResourceInitFailed(
         id=identifier,
@@ -349,8 +365,7 @@ async def _fail_with_state(
     )
     status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=reason)
     status.details.add().Pack(failed)
-    details = (("grpc-status-details-bin", status.SerializeToString()),)
-    await context.abort(grpc.StatusCode.UNKNOWN, "the retry did not end well", details)
+    return (("grpc-status-details-bin", status.SerializeToString()),)
 
 
 def handlers(provider: Provider) -> Callable[[grpc.HandlerCallDetails], Handler | None]:

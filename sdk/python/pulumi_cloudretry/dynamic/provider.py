@@ -103,8 +103,11 @@ class ActionProvider(ResourceProvider):
             circumstances = self._circumstances(props, "create")
             done = asyncio.run(lifecycle.create(self._action, values, self._backend, circumstances))
         except CloudRetryError as error:
-            done = lifecycle.not_fired(self._action, values, str(error))
-        return CreateResult(done.resource_id, _outputs(done, props))
+            unfired = lifecycle.not_fired(self._action, values, str(error))
+            return CreateResult(unfired.resource_id, _outputs(unfired, props))
+        result = CreateResult(done.resource_id, _outputs(done, props))
+        lifecycle.note_handed_over(self._backend, self._resource(props), done.outputs)
+        return result
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
         olds, values = _visible(_olds), _visible(_news)
@@ -113,7 +116,9 @@ class ActionProvider(ResourceProvider):
             done = asyncio.run(lifecycle.update(self._action, _id, olds, values, self._backend, circumstances))
         except CloudRetryError as error:
             return UpdateResult({**olds, JOURNAL_KEY: _news.get(JOURNAL_KEY), FAILURE: str(error)})
-        return UpdateResult(_outputs(done, _news))
+        result = UpdateResult(_outputs(done, _news))
+        lifecycle.note_handed_over(self._backend, self._resource(_news), done.outputs)
+        return result
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         try:
