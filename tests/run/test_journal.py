@@ -283,3 +283,50 @@ def test_a_fire_that_old_state_showed_is_not_news_to_a_run_that_began_since(jour
     began = time.time() + 1
     journal.commit(["f1"])
     assert journal.open_entries(NOW, began) == []
+
+
+# --- an operator's word ---
+
+
+def test_what_was_not_fired_leaves_no_record(journal: ResourceJournal) -> None:
+    journal.intend(entry())
+    journal.resolve(entry(), fired=False)
+    assert journal.is_empty
+
+
+def test_what_was_fired_counts_as_accepted_from_now_on(journal: ResourceJournal) -> None:
+    written = entry()
+    journal.intend(written)
+    journal.resolve(written, fired=True)
+    (found,) = journal.open_entries(NOW)
+    assert found.answers == {key: Answer(FireOutcome.ACCEPTED) for key in ("jb1", "jb2")}
+
+
+def test_an_answer_that_said_yes_is_kept_and_the_others_are_overruled(journal: ResourceJournal) -> None:
+    journal.intend(entry())
+    journal.answered("f1", ANSWERS, "request-1")
+    journal.resolve(*journal.entries(), fired=True)
+    (found,) = journal.entries()
+    assert found.answers == {"jb1": ANSWERS["jb1"], "jb2": Answer(FireOutcome.ACCEPTED)}
+    assert found.request_id == "request-1"
+
+
+def test_half_an_answer_does_not_stand_in_the_way(journal: ResourceJournal) -> None:
+    journal.intend(entry())
+    (path,) = journal.folder.iterdir()
+    path.write_text(path.read_text(encoding="utf-8") + '{"answers": {"jb', encoding="utf-8")
+    journal.resolve(*journal.entries(), fired=True)
+    assert journal.entries()[0].answers is not None
+
+
+def test_records_that_cannot_be_read_are_listed_also_before_they_are_set_aside(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "journal")
+    records = journal.of(RESOURCE)
+    records.intend(entry())
+    records.intend(entry("f2"))
+    assert journal.unreadable() == []
+    broken = records.folder / "f1.fire"
+    broken.write_text("{", encoding="utf-8")
+    assert journal.unreadable() == [broken]
+    (aside,) = records.clean(NOW)
+    assert journal.unreadable() == [aside]

@@ -104,33 +104,55 @@ class ResourceJournal:
 
         :raises JournalError: it cannot be done, so nothing may be fired.
         """
-        line = json.dumps({"version": _VERSION, "resource": self.resource, **_entry_to_json(entry)}) + "\n"
-        path = self._path(entry.fire_id)
-        draft = path.with_suffix(_DRAFT)
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.rename(path)
-            _sync_folder(self.folder)
+            self._put(entry.fire_id, self._intent_line(entry))
         except OSError as error:
-            with contextlib.suppress(OSError):
-                draft.unlink(missing_ok=True)
             raise JournalError(
                 f"the journal at {self.folder} cannot be written ({error.strerror}), so nothing was fired. "
                 f"{_remedy(error)}, or set journalEnabled: false to fire without a journal"
             ) from None
 
+    def resolve(self, entry: Entry, *, fired: bool) -> None:
+        """Take somebody's word for what became of an open fire. For the holder of the lock.
+
+        One that was ``fired`` counts as accepted from now on, and the next run looks what came of it; without, the
+        record is removed.
+
+        :raises JournalError: it cannot be done, and the record stands as it was.
+        """
+        accepted = {target.key: Answer(FireOutcome.ACCEPTED) for target in entry.targets}
+        known = {key: answer for key, answer in (entry.answers or {}).items() if answer.outcome is FireOutcome.ACCEPTED}
+        try:
+            if fired:
+                line = _answer_line(accepted | known, entry.request_id)
+                self._put(entry.fire_id, self._intent_line(entry) + line)
+            else:
+                self._path(entry.fire_id).unlink()
+        except OSError as error:
+            raise JournalError(f"the journal at {self.folder} cannot be written ({error.strerror})") from None
+
+    def _intent_line(self, entry: Entry) -> str:
+        return json.dumps({"version": _VERSION, "resource": self.resource, **_entry_to_json(entry)}) + "\n"
+
+    def _put(self, fire_id: str, text: str) -> None:
+        path = self._path(fire_id)
+        draft = path.with_suffix(_DRAFT)
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            draft.rename(path)
+            _sync_folder(self.folder)
+        except OSError:
+            with contextlib.suppress(OSError):
+                draft.unlink(missing_ok=True)
+            raise
+
     def answered(self, fire_id: str, answers: Mapping[str, Answer], request_id: str) -> None:
         """Add what the cloud answered. Where it cannot be written, the intent stands and the cloud is asked again."""
-        line = (
-            json.dumps(
-                {"answers": {key: _answer_to_json(answer) for key, answer in answers.items()}, "requestId": request_id}
-            )
-            + "\n"
-        )
+        line = _answer_line(answers, request_id)
         with contextlib.suppress(OSError):
             # An intent that could not be written has no record to add to.
             descriptor = os.open(self._path(fire_id), os.O_WRONLY | os.O_APPEND)
@@ -138,6 +160,10 @@ class ResourceJournal:
                 file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
+
+    def entries(self) -> list[Entry]:
+        """Every fire that has a record, oldest first, however old."""
+        return sorted(filter(None, map(self._read, self._records())), key=lambda entry: entry.at)
 
     def open_entries(self, now: float, began: float | None = None) -> list[Entry]:
         """The fires that no state is known to hold, oldest first. Those older than a day are left alone.
@@ -381,6 +407,21 @@ class Journal:
                         break
         return found
 
+    def unreadable(self) -> list[Path]:
+        """The records that cannot be read, those among them that were set aside."""
+        return [
+            path
+            for path in sorted(self.folder.glob("*/*"))
+            if path.suffix == _ASIDE or (path.suffix == _RECORD and not self._is_readable(path))
+        ]
+
+    def _is_readable(self, path: Path) -> bool:
+        try:
+            resource = json.loads(path.read_text(encoding="utf-8").splitlines()[0])["resource"]
+        except (OSError, ValueError, LookupError, TypeError):
+            return False
+        return self.of(resource)._read(path) is not None
+
 
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -430,6 +471,11 @@ def _entry_from_json(intent: Mapping[str, Any], answer: Mapping[str, Any] | None
         answers=None if answer is None else {key: _answer_from_json(item) for key, item in answer["answers"].items()},
         request_id="" if answer is None else str(answer["requestId"]),
     )
+
+
+def _answer_line(answers: Mapping[str, Answer], request_id: str) -> str:
+    said = {key: _answer_to_json(answer) for key, answer in answers.items()}
+    return json.dumps({"answers": said, "requestId": request_id}) + "\n"
 
 
 def _answer_to_json(answer: Answer) -> dict[str, Any]:
