@@ -16,7 +16,7 @@ from cloudretry.schema import schema
 ROOT = Path(__file__).resolve().parents[1]
 GENERATOR = ROOT / ".engine" / "bin" / "gensdk"
 PYTHON_PACKAGE = "pulumi_cloudretry"
-BY_HAND = frozenset({"dynamic", "__pycache__"})
+BY_HAND = frozenset({"dynamic", "testing", "__pycache__"})
 """Entries of the Python package that are not generated."""
 
 
