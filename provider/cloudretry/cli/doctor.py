@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
 import click
 
+from cloudretry.cli.configuration import configuration_options, given
+
 __all__ = ["doctor"]
 
 
 @click.command()
-@click.option("--stack", help="Take the configuration of this stack of the project in the current folder.")
-@click.option(
-    "--config",
-    "file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Take the configuration from this YAML or JSON file, with the keys of an explicit provider.",
-)
+@configuration_options
 @click.option(
     "--cloud",
     "clouds",
@@ -32,20 +27,10 @@ def doctor(stack: str | None, file: Path | None, clouds: tuple[str, ...], as_jso
 
     Without --stack and --config, the configuration is that of the environment. Ends with 1 if something is wrong.
     """
-    from cloudretry.doctor import examine, from_file, from_stack
-    from cloudretry.errors import CloudRetryError
+    from cloudretry.doctor import examine
     from cloudretry.model import Cloud
 
-    if stack and file:
-        raise click.UsageError("give --stack or --config, not both")
-    try:
-        given = from_stack(stack) if stack else from_file(file) if file else {}
-        given_by = f"stack {stack}" if stack else str(file)
-        report = examine(given, given_by=given_by, clouds=[Cloud(cloud) for cloud in clouds])
-    except CloudRetryError as error:
-        if not as_json:
-            raise click.ClickException(str(error)) from error
-        click.echo(json.dumps({"ok": False, "problem": str(error)}))
-        sys.exit(1)
+    values, given_by = given(stack, file)
+    report = examine(values, given_by=given_by, clouds=[Cloud(cloud) for cloud in clouds])
     click.echo(report.to_json() if as_json else "\n".join(report.lines()))
     sys.exit(0 if report.ok else 1)

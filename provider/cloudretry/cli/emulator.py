@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from cloudretry.cli.output import print_json
+
 __all__ = ["emulator"]
 
 
@@ -28,29 +30,34 @@ __all__ = ["emulator"]
     help="File that keeps everything between runs. Default: memory.",
 )
 @click.option("--show-credentials", is_flag=True, help="Print the credentials as shell exports, and end.")
-def emulator(host: str, port: int, scenario: Path | None, state: Path | None, show_credentials: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: the URL, or the credentials.")
+def emulator(
+    host: str, port: int, scenario: Path | None, state: Path | None, show_credentials: bool, as_json: bool
+) -> None:
     """Serve the clouds' APIs on this machine, for tests and for trying things out.
 
     Prints `listening on http://HOST:PORT` when it is ready, and runs until it is interrupted.
     """
     from cloudretry.emulator import CREDENTIALS, Emulator
-    from cloudretry.errors import CloudRetryError
 
     if show_credentials:
-        url = f"http://{host}:{port}" if port else None
-        for name, value in CREDENTIALS.environment(url).items():
+        exports = CREDENTIALS.environment(f"http://{host}:{port}" if port else None)
+        if as_json:
+            print_json(exports)
+            return
+        for name, value in exports.items():
             click.echo(f"export {name}={shlex.quote(value)}")
         return
 
     interrupted = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: interrupted.set())
-    try:
-        from cloudretry.emulator.scenario import Scenario
+    from cloudretry.emulator.scenario import Scenario
 
-        loaded = Scenario.read(scenario) if scenario is not None else None
-        with Emulator(loaded, state=state, host=host, port=port) as running:
+    loaded = Scenario.read(scenario) if scenario is not None else None
+    with Emulator(loaded, state=state, host=host, port=port) as running:
+        if as_json:
+            print_json({"url": running.url}, in_one_line=True)
+        else:
             click.echo(f"listening on {running.url}")
-            interrupted.wait()
-    except CloudRetryError as error:
-        raise click.ClickException(str(error)) from error
+        interrupted.wait()

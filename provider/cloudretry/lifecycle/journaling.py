@@ -70,7 +70,7 @@ async def alone(records: ResourceJournal | None, backend: Backend, circumstances
         circumstances.progress("another run on this machine works on this resource; waiting for it")
         if circumstances.cancelled.is_set() or backend.clock.monotonic() >= deadline:
             raise CloudRetryError(
-                "another run on this machine works on this resource; nothing was fired. Run `pulumi up` again when it "
+                "another run on this machine works on this resource; nothing was fired. Run it again when that "
                 "has ended"
             )
         await pause(backend.clock, LOCK_CHECK, circumstances.cancelled)
