@@ -57,7 +57,8 @@ class EhpcJobRerun(Action[EhpcJobRerunInputs]):
     Where the sources differ: both official clients send the parameters in the query of a GET; it is a POST here, with
     the same query, because a GET may be sent again by anything between here and the cloud. ListJobs' state filter is
     documented in two ways and so not used. PartFailure says nothing of the single job, so jobs whose times did not
-    change are recorded as ``Unknown``; so are those of AgentResponseTimeout.
+    change are recorded as ``Unknown``; so are those of AgentResponseTimeout and of AgentError, which do not say how far
+    the request came.
     """
 
     token = "cloudretry:ehpc:JobRerun"  # noqa: S105
@@ -80,7 +81,7 @@ class EhpcJobRerun(Action[EhpcJobRerunInputs]):
     stamped = True
     nothing = ("ehpc-cloudretry-nothing", "0.scheduler")
     done_when = "the job is QUEUED or RUNNING with changed times, or FINISHED"
-    unclear_errors = frozenset({"PartFailure", "AgentResponseTimeout", "UnknownError"})
+    unclear_errors = frozenset({"PartFailure", "AgentResponseTimeout", "AgentError", "UnknownError"})
     states: ClassVar[Mapping[str, State]] = {
         "QUEUED": State(StateClass.IDLE, retryable=True, text="queued; a rerun shows in its times"),
         "RUNNING": State(StateClass.IDLE, retryable=True, text="running; a rerun shows in its times"),
@@ -109,7 +110,10 @@ class EhpcJobRerun(Action[EhpcJobRerunInputs]):
             "The cluster's agent did not answer in time, so the rerun may have happened.",
             "Look at the jobs' times.",
         ),
-        "AgentError": Meaning("The cluster's agent failed.", "Look at the cluster's manager nodes."),
+        "AgentError": Meaning(
+            "The request to the cluster's agent failed; the rerun may have happened.",
+            "Look at the jobs' times and at the cluster's manager nodes.",
+        ),
         "NotAuthorized": Meaning("RAM does not allow the request.", "Grant ehpc:RerunJobs and ehpc:ListJobs."),
         "PartFailure": Meaning(
             "A part of the jobs could not be rerun; the API does not say which.", "Look at the jobs' times."
