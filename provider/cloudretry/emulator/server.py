@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from cloudretry.emulator.credentials import CREDENTIALS, Credentials
 from cloudretry.emulator.errors import EmulatorError
@@ -75,7 +75,7 @@ class Emulator:
     def credentials(self) -> Credentials:
         return CREDENTIALS
 
-    def start(self) -> Emulator:
+    def start(self) -> Self:
         """Open the state, load the scenario, and serve. Returns when the first request can be answered.
 
         :raises EmulatorError: the port is in use, or the state cannot be used.
@@ -113,7 +113,7 @@ class Emulator:
         self._store.close()
         self._server = self._thread = self._store = self._control = self._url = None
 
-    def __enter__(self) -> Emulator:
+    def __enter__(self) -> Self:
         return self.start()
 
     def __exit__(
