@@ -10,12 +10,14 @@ from support.engine import World
 from support.samples import BAD, GOOD, drs
 
 
-def said(world: World, *, interrupted: bool = False, **changes: Any) -> str:
+def said(world: World, *, interrupted: bool = False, secret: str = "", **changes: Any) -> str:
     values = {name: value for name, value in (world.program | changes).items() if value is not None}
     requests = len(world.cloud.requests)
-    line = forecast(world.action, values, world.state, world.clock.now(), interrupted=interrupted)
+    found = forecast(
+        world.action, values, world.state, world.clock.now(), interrupted=interrupted, is_secret=secret.__eq__
+    )
     assert len(world.cloud.requests) == requests
-    return line
+    return found.line
 
 
 def test_a_create_would_fire_all_targets() -> None:
@@ -28,10 +30,26 @@ def test_no_change_says_nothing() -> None:
     assert said(world) == ""
 
 
-def test_a_trigger_change_names_the_trigger_and_not_its_value() -> None:
+def test_a_trigger_change_tells_the_trigger_and_its_values() -> None:
+    world = drs(jb1=[GOOD])
+    world.up(triggers={"release": 1, "gone": {"a": [1]}})
+    line = said(world, triggers={"release": "1", "new": "x" * 99})
+    assert line == (
+        f'would fire 1 target: triggers release 1 -> "1", gone {{"a": [1]}} -> none, new none -> "{"x" * 36}...'
+    )
+
+
+def test_the_values_of_a_secret_trigger_are_not_told() -> None:
+    world = drs(jb1=[GOOD])
+    world.up(triggers={"release": "planted-1"})
+    line = said(world, secret="release", triggers={"release": "planted-2"})
+    assert line == "would fire 1 target: trigger release [secret]"
+
+
+def test_many_changed_triggers_are_counted() -> None:
     world = drs(jb1=[GOOD])
     world.up()
-    assert said(world, triggers={"release": "planted"}) == "would fire 1 target: trigger release changed"
+    assert said(world, triggers={f"t{n}": n for n in range(9)}).endswith(", 7 more")
 
 
 def test_a_failed_target_would_be_fired_again_and_only_that() -> None:

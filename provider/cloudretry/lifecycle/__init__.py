@@ -10,8 +10,9 @@ from cloudretry.lifecycle.carry_out import create, not_fired, preview_outputs, u
 from cloudretry.lifecycle.circumstances import DEFAULT_TIMEOUT, Backend, Circumstances, Outcome
 from cloudretry.lifecycle.claims import Claims
 from cloudretry.lifecycle.difference import NOWHERE, Change, ChangeKind, Difference, diff
-from cloudretry.lifecycle.forecast import forecast
+from cloudretry.lifecycle.forecast import Forecast, forecast
 from cloudretry.lifecycle.journaling import forget, is_interrupted, note_handed_over, note_saved
+from cloudretry.lifecycle.outlook import Outlook
 from cloudretry.lifecycle.reading import read, recorded_inputs
 
 __all__ = [
@@ -23,7 +24,9 @@ __all__ = [
     "Circumstances",
     "Claims",
     "Difference",
+    "Forecast",
     "Outcome",
+    "Outlook",
     "check",
     "create",
     "diff",

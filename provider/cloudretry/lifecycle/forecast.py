@@ -2,54 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from cloudretry.actions import Action
 from cloudretry.actions.base import FireWhen
 from cloudretry.inputs import given, is_unknown, parse
+from cloudretry.model import Target
 from cloudretry.record import Record
 from cloudretry.run import Plan, Reason, decide
 
-__all__ = ["forecast"]
+__all__ = ["NAMED", "Forecast", "forecast"]
 
 NAMED = 3
+"""How many targets or triggers are named; the others are counted."""
+
+SHOWN = 40
+"""Characters of a trigger's value that are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """The line, such as "would fire 2 targets: trigger release 1 -> 2", and the targets that would be fired.
+
+    The line is empty if nothing would be fired or awaited.
+    """
+
+    line: str = ""
+    fire: tuple[Target, ...] = ()
 
 
 def forecast(
-    action: Action[Any], values: Mapping[str, Any], outputs: Mapping[str, Any] | None, now: float, *, interrupted: bool
-) -> str:
-    """The line, such as "would fire 2 targets: trigger release changed"; empty if nothing would be fired or awaited.
+    action: Action[Any],
+    values: Mapping[str, Any],
+    outputs: Mapping[str, Any] | None,
+    now: float,
+    *,
+    interrupted: bool,
+    is_secret: Callable[[str], bool] = lambda _trigger: False,
+) -> Forecast:
+    """What these inputs would make of the recorded outputs.
 
     ``interrupted`` says that the journal has a fire that the outputs do not know: what becomes of it is for the run to
-    find out. ``now`` is seconds since the epoch.
+    find out. ``now`` is seconds since the epoch. ``is_secret`` tells a trigger whose values must not be shown.
     """
     if interrupted:
-        return "would take up a fire that was interrupted"
+        return Forecast("would take up a fire that was interrupted")
     if is_unknown(given(values)):
-        return "would fire" if outputs is None else "would fire if a trigger or a target turns out to have changed"
+        return Forecast(
+            "would fire" if outputs is None else "would fire if a trigger or a target turns out to have changed"
+        )
     record = None if outputs is None else Record.from_outputs(action, outputs)
     inputs = parse(action, values)
     plan = decide(action, record, inputs, now)
     said = []
     if plan.fire:
         looks = " that can be retried" if inputs.fire_when is FireWhen.RETRYABLE else ""
-        said.append(f"would fire {_targets(len(plan.fire))}{looks}{_why(plan)}")
+        why = {Reason.TARGETS: ": added", Reason.FAILED: ": failed in the last run"}.get(plan.reason, "")
+        if record is not None and plan.reason is Reason.TRIGGERS:
+            why = f": {_changed(plan, record.triggers, inputs.triggers, is_secret)}"
+        said.append(f"would fire {_targets(len(plan.fire))}{looks}{why}")
     if plan.watch:
         said.append(f"would go on waiting for {_targets(len(plan.watch))}")
-    for key, why in list(plan.blocked.items())[:NAMED]:
-        said.append(f"would not fire {key}: {why}")
+    said += [f"would not fire {key}: {why}" for key, why in list(plan.blocked.items())[:NAMED]]
+    if len(plan.blocked) > NAMED:
+        said.append(f"nor {len(plan.blocked) - NAMED} more")
     if plan.reason is Reason.ADOPTED:
         said.append("would adopt what was imported and fire nothing")
-    return "; ".join(said)
+    return Forecast("; ".join(said), plan.fire)
 
 
 def _targets(count: int) -> str:
     return f"{count} target{'s' if count != 1 else ''}"
 
 
-def _why(plan: Plan) -> str:
-    if plan.reason is Reason.TRIGGERS:
-        names = ", ".join(plan.triggers)
-        return f": trigger{'s' if len(plan.triggers) != 1 else ''} {names} changed"
-    return {Reason.TARGETS: ": added", Reason.FAILED: ": failed in the last run"}.get(plan.reason, "")
+def _changed(plan: Plan, old: Mapping[str, Any], new: Mapping[str, Any], is_secret: Callable[[str], bool]) -> str:
+    def change(name: str) -> str:
+        if is_secret(name):
+            return f"{name} [secret]"
+        before, after = (_shown(values[name]) if name in values else "none" for values in (old, new))
+        return f"{name} {before} -> {after}"
+
+    named = [change(name) for name in plan.triggers[:NAMED]]
+    if len(plan.triggers) > NAMED:
+        named.append(f"{len(plan.triggers) - NAMED} more")
+    return f"trigger{'s' if len(plan.triggers) > 1 else ''} {', '.join(named)}"
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."

@@ -23,7 +23,7 @@ from cloudretry.errors import CloudRetryError, InvalidInput
 from cloudretry.inputs import check, is_unknown
 from cloudretry.lifecycle import ChangeKind
 from cloudretry.plugin.engine import EngineLog
-from cloudretry.plugin.marshal import from_struct, plain, rewrap, secret_paths, to_struct, wire_text
+from cloudretry.plugin.marshal import Secret, from_struct, plain, rewrap, secret_paths, to_struct, wire_text
 from cloudretry.plugin.secrecy import Secrecy
 from cloudretry.plugin.settings import protect
 from cloudretry.run.looker import Looker
@@ -81,6 +81,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         self.log = EngineLog(engine_address)
         self._cancelled = asyncio.Event()
         self._looker = Looker()
+        self._outlook = lifecycle.Outlook()
         self._backend: ConfiguredBackend | None = None
         self._settings: Mapping[str, Any] = {}
 
@@ -223,7 +224,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         action, news = _action(request.urn), from_struct(request.properties)
         values = plain(news)
         if request.preview:
-            self._forecast(request.urn, action, news, None)
+            await self._forecast(request.urn, action, news, None)
             outputs = lifecycle.preview_outputs(action, values, None, self._configured.clock.now())
             return provider_pb2.CreateResponse(properties=_outputs(outputs, news, self.secrecy(news)))
         secrecy = self.secrecy(news)
@@ -246,7 +247,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         news = _with_ignored(from_struct(request.news), olds, request.ignoreChanges)
         values, secrecy = plain(news), self.secrecy(olds, news)
         if request.preview:
-            self._forecast(request.urn, action, news, olds)
+            await self._forecast(request.urn, action, news, olds)
             outputs = lifecycle.preview_outputs(action, values, plain(olds), self._configured.clock.now())
             return provider_pb2.UpdateResponse(properties=_outputs(outputs, news, secrecy))
         circumstances = self._circumstances(request.urn, request.timeout, secrecy)
@@ -295,13 +296,22 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         shown = [{name: value for name, value in given.items() if name != "triggers"} for given in properties]
         return Secrecy.of(self._settings, *shown)
 
-    def _forecast(self, urn: str, action: Action[Any], news: Mapping[str, Any], olds: Mapping[str, Any] | None) -> None:
-        """Say in a preview what an `up` would do."""
-        backend, outputs = self._configured, None if olds is None else plain(olds)
+    async def _forecast(
+        self, urn: str, action: Action[Any], news: Mapping[str, Any], olds: Mapping[str, Any] | None
+    ) -> None:
+        """Say in a preview what an `up` would do, and what it would meet."""
+        backend, values, outputs = self._configured, plain(news), None if olds is None else plain(olds)
+        secrecy, hidden = self.secrecy(news, olds or {}), _secret_triggers(news) | _secret_triggers(olds or {})
         interrupted = outputs is not None and lifecycle.is_interrupted(backend, backend.resource(urn), action, outputs)
-        line = lifecycle.forecast(action, plain(news), outputs, backend.clock.now(), interrupted=interrupted)
-        if line:
-            self.log.notice(urn, self.secrecy(news, olds or {}).redact(line))
+        found = lifecycle.forecast(
+            action, values, outputs, backend.clock.now(), interrupted=interrupted, is_secret=hidden.__contains__
+        )
+        lines = [found.line]
+        if found.fire and backend.config.preview_checks:
+            circumstances = self._circumstances(urn, 0.0, secrecy)
+            lines.append(await self._outlook.tell(action, values, outputs, found.fire, backend, circumstances))
+        if line := "; ".join(filter(None, lines)):
+            self.log.notice(urn, secrecy.redact(line))
 
     async def _hand_over(
         self,
@@ -424,6 +434,16 @@ def _recorded(struct: struct_pb2.Struct) -> dict[str, Any]:
 
 def _top(path: str) -> str:
     return str(_path(path)[0])
+
+
+def _secret_triggers(properties: Mapping[str, Any]) -> frozenset[str]:
+    """The names of the triggers whose values are secret, in whole or in part."""
+    triggers = properties.get("triggers")
+    whole = isinstance(triggers, Secret)
+    values = triggers.value if isinstance(triggers, Secret) else triggers
+    if not isinstance(values, Mapping):
+        return frozenset()
+    return frozenset(name for name, value in values.items() if whole or _secret(value))
 
 
 def _newly_secret(olds: Mapping[str, Any], news: Mapping[str, Any]) -> list[str]:
