@@ -211,8 +211,12 @@ class _Stage:
             self._declare()
             return True
         cut_off = self.dice.random() < 0.4 and self.case.front == "plugin" and self.case.driver == "engine"
-        self._declare(timeout=60.0 if cut_off else 1.5)
-        said = self._up(hook=self._interrupter() if cut_off else None)
+        # A busy machine may take all of a short time before the fire; then nothing was sent, and there is more time.
+        for timeout in (60.0,) if cut_off else (1.5, 4.0, 8.0):
+            self._declare(timeout=timeout)
+            said = self._up(hook=self._interrupter() if cut_off else None)
+            if self.cloud.fires():
+                break
         self.played.ups.clear()
         saved = self.driver.saved()
         if said.code == 0 or saved is None or saved.get("status") != "InProgress":
