@@ -329,6 +329,14 @@ class TestKeptAliveConnections:
         transport.send("POST", server.url, {}, b"{}")
         transport.send("POST", server.url, {}, b"{}")
         assert server.connections == 3
+        assert [b"Connection: close" in head for head in server.requests] == [False, True, True]
+
+    def test_a_post_that_only_looks_shares_one(self, serve: Serve, transport: Transport) -> None:
+        server = serve(answering(OK, OK, OK))
+        transport.send("GET", server.url, {})
+        for _ in range(2):
+            assert transport.send("POST", server.url, {}, b"{}", looks=True).body == b"{}"
+        assert server.connections == 1
 
     def test_one_that_the_server_closed_while_idle_is_not_used_again(self, serve: Serve, transport: Transport) -> None:
         closed = threading.Event()

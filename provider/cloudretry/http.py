@@ -6,7 +6,8 @@ texts: until a connection is open (name looked up, TCP connected, proxy tunnel m
 :class:`~cloudretry.errors.NoAnswer`.
 
 A kept-alive connection may be closed by the server in the very moment a request is written to it, and nobody can tell
-whether it was read. So only GET shares a pool; every other request goes over a connection of its own.
+whether it was read. So only what changes nothing shares kept-alive connections; every other request goes over one of
+its own.
 """
 
 from __future__ import annotations
@@ -103,23 +104,48 @@ class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
 
 
+class _ClosingPool(_Pool):
+    """Keeps no connection, so each request opens its own."""
+
+    def _put_conn(self, conn: Any) -> None:
+        _close(conn)
+        super()._put_conn(None)
+
+
+class _ClosingTlsPool(_TlsPool):
+    """The same over TLS."""
+
+    def _put_conn(self, conn: Any) -> None:
+        _close(conn)
+        super()._put_conn(None)
+
+
+def _close(conn: HTTPConnection | None) -> None:
+    if conn is not None:
+        conn.close()
+
+
+_KEEPING = {"http": _Pool, "https": _TlsPool}
+_CLOSING = {"http": _ClosingPool, "https": _ClosingTlsPool}
+
+
 class _Adapter(HTTPAdapter):
     """requests' own adapter on connections that say when they are open. It never retries."""
 
-    def __init__(self, connections: int) -> None:
+    def __init__(self, connections: int, pools: Mapping[str, type[HTTPConnectionPool]]) -> None:
+        self._pools = pools
         super().__init__(pool_connections=8, pool_maxsize=connections, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        _watch(self.poolmanager)
+        self._watch(self.poolmanager)
 
     def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        return _watch(super().proxy_manager_for(*args, **kwargs))
+        return self._watch(super().proxy_manager_for(*args, **kwargs))
 
-
-def _watch(pools: PoolManager) -> PoolManager:
-    pools.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
-    return pools
+    def _watch(self, pools: PoolManager) -> PoolManager:
+        pools.pool_classes_by_scheme = dict(self._pools)
+        return pools
 
 
 class _Session(requests.Session):
@@ -128,13 +154,15 @@ class _Session(requests.Session):
     requests' own ``trust_env`` would also put credentials from ``.netrc`` in the place of ours.
     """
 
-    def __init__(self, ca_file: str | None, connections: int) -> None:
+    def __init__(
+        self, ca_file: str | None, connections: int, pools: Mapping[str, type[HTTPConnectionPool]] = _KEEPING
+    ) -> None:
         super().__init__()
         self.trust_env = False
         self.headers["User-Agent"] = USER_AGENT
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._ca_file = ca_file
-        adapter = _Adapter(connections)
+        adapter = _Adapter(connections, pools)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
@@ -180,12 +208,11 @@ class Transport:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._timeout = (connect_timeout, read_timeout)
-        self._ca_file = ca_file
         self._allow_plain_http = allow_plain_http
-        self._connections = connections
         self._max_answer_bytes = max_answer_bytes
         self._monotonic = monotonic
         self._pooled = _Session(ca_file, connections)
+        self._closing = _Session(ca_file, connections, _CLOSING)
 
     @property
     def session(self) -> requests.Session:
@@ -200,20 +227,30 @@ class Transport:
     def close(self) -> None:
         """Close the kept-alive connections."""
         self._pooled.close()
+        self._closing.close()
 
-    def send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None = None) -> HttpAnswer:
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        looks: bool = False,
+    ) -> HttpAnswer:
         """Send once and read the whole answer, whatever its status. A redirect is an answer and is not followed.
+
+        A GET, and a POST that only ``looks``, may go over a connection that was kept alive.
 
         :raises ConfigurationError: the URL or a header cannot be sent, or it is plain HTTP to another machine.
         :raises RequestNotSent: no connection could be made.
         :raises NoAnswer: a connection was open and no whole answer came.
         """
         request = self._prepared(method, url, headers, body)
-        if method == "GET":
+        if looks or method == "GET":
             return self._exchange(self._pooled, request)
         request.headers["Connection"] = "close"
-        with _Session(self._ca_file, 1) as own:
-            return self._exchange(own, request)
+        return self._exchange(self._closing, request)
 
     def _prepared(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None

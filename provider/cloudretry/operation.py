@@ -13,9 +13,11 @@ class Operation:
 
     ``service`` is one of ``modelarts``, ``workspace``, ``drs``, ``ehpc``. ``path`` is a template whose
     ``{names}`` are path parameters; an Alibaba Cloud RPC call has the path ``/`` and is told apart by its name.
+    ``looks`` marks a POST that changes nothing.
     """
 
     name: str
     service: str
     method: str
     path: str
+    looks: bool = False

@@ -83,7 +83,7 @@ class DrsJobBatchRetry(Action[DrsJobBatchRetryInputs]):
     )
     inputs = DrsJobBatchRetryInputs
     fires = Operation("BatchRestoreTask", "drs", "POST", "/v3/{project_id}/jobs/batch-retry-task")
-    looks = Operation("BatchListJobStatus", "drs", "POST", "/v3/{project_id}/jobs/batch-status")
+    looks = Operation("BatchListJobStatus", "drs", "POST", "/v3/{project_id}/jobs/batch-status", looks=True)
     permissions: ClassVar[Mapping[str, Permission]] = {
         "BatchRestoreTask": Permission(
             "drs:migrationJob:action", "Data Replication Service API reference, DRS Actions", "1.1"

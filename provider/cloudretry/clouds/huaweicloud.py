@@ -89,9 +89,10 @@ class HuaweicloudClient:
         outgoing = self._outgoing(request)
         headers = self._credential.authorized(outgoing, self.project_id)
         limits = self._limits.of(request.operation.service)
-        reply = self._exchange(outgoing, headers, limits)
+        reply = self._exchange(request, outgoing, headers, limits)
         if reply.status == 401 and self._credential.renew(headers):
-            reply = self._exchange(outgoing, self._credential.authorized(outgoing, self.project_id), limits)
+            headers = self._credential.authorized(outgoing, self.project_id)
+            reply = self._exchange(request, outgoing, headers, limits)
         return reply
 
     def close(self) -> None:
@@ -111,9 +112,10 @@ class HuaweicloudClient:
             body=None if body is None else json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(),
         )
 
-    def _exchange(self, outgoing: Outgoing, headers: Mapping[str, str], limits: Limits) -> Reply:
+    def _exchange(self, request: Request, outgoing: Outgoing, headers: Mapping[str, str], limits: Limits) -> Reply:
+        looks = request.operation.looks
         with limits.slot():
-            answer = self._transport.send(outgoing.method, outgoing.url, headers, outgoing.body)
+            answer = self._transport.send(outgoing.method, outgoing.url, headers, outgoing.body, looks=looks)
         return read(answer, now=self._clock(), redact=self._redaction)
 
 
