@@ -28,6 +28,7 @@ from cloudretry.clouds import alicloud, huaweicloud_errors
 from cloudretry.config import KEY_PAIRS, ProviderConfig, variables
 from cloudretry.emulator.credentials import CREDENTIALS
 from cloudretry.model import Cloud, Meaning, StateClass
+from cloudretry.operation import Operation
 from cloudretry.schema import schema
 
 __all__ = ["EXAMPLES", "Example", "import_id", "pages", "stale"]
@@ -195,11 +196,15 @@ def _facts(action: Action[Any]) -> str:
     return _table(
         ("", ""),
         (
-            ("fires", f"`{action.fires.method} {action.fires.path}` ({action.fires.name}): {size}{at_once}"),
-            ("looks", f"`{action.looks.method} {action.looks.path}` ({action.looks.name})"),
+            ("fires", f"{_call(action.fires)}: {size}{at_once}"),
+            ("looks", " or, for many, ".join(map(_call, action.operations[1:]))),
             ("waiting ends when", action.done_when),
         ),
     )
+
+
+def _call(operation: Operation) -> str:
+    return f"`{operation.method} {operation.path}` ({operation.name})"
 
 
 def _inputs(action: Action[Any], document: Spec) -> Iterator[str]:
@@ -290,16 +295,16 @@ def _meanings(table: Mapping[str, Meaning]) -> str:
 
 
 def _permissions(action: Action[Any]) -> Iterator[str]:
-    operations = [operation.name for operation in (action.fires, action.looks)]
+    operations = [operation.name for operation in action.operations]
     named = {name: action.permissions[name] for name in operations if name in action.permissions}
     unnamed = [name for name in operations if name not in named]
     if not named:
         yield (
             f"The texts that this action follows name no permission for {' and '.join(operations)}, so there is no "
-            "policy to paste here: see the service's own page on permissions and supported actions, and allow both."
+            "policy to paste here: see the service's own page on permissions and supported actions, and allow them."
         )
         return
-    calls = {action.fires.name: "the fire", action.looks.name: "the status call"}
+    calls = dict.fromkeys(operations, "the status call") | {action.fires.name: "the fire"}
     yield _table(
         ("call", "permission", "named by"),
         ((f"{name}, {calls[name]}", f"`{granted.name}`", granted.source) for name, granted in named.items()),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -328,6 +329,52 @@ def test_ten_thousand_jobs_are_paged_through_once() -> None:
         world.cloud.add(f"{number}.s", "RUNNING")
     world.up(wait=False)
     assert len(world.cloud.looks) == 20
+
+
+# --- many visualization jobs ---
+
+
+def visualization_jobs(*job_ids: int) -> Reply:
+    return reply({"is_success": True, "jobs": [{"job_id": job_id, "status": 8} for job_id in job_ids]})
+
+
+def observe_jobs(*job_ids: int, answers: Iterator[Reply]) -> tuple[dict[str, Observation], list[Request]]:
+    asked: list[Request] = []
+
+    def call(request: Request) -> Reply:
+        asked.append(request)
+        return next(answers)
+
+    return ACTIONS[VISUALIZATION].observe(call, PLACE, [Target(str(job_id)) for job_id in job_ids]), asked
+
+
+def test_many_visualization_jobs_are_looked_up_in_the_list_page_by_page_until_all_are_found() -> None:
+    pages = (visualization_jobs(*range(first, first + 1000)) for first in itertools.count(0, 1000))
+    seen, asked = observe_jobs(1, 2, 3, 1500, 1501, answers=pages)
+    assert {one.cloud_status for one in seen.values()} == {"RUNNING"}
+    assert [(request.operation.name, request.query["page"]) for request in asked] == [
+        ("ListVisualizationJobs", "1"),
+        ("ListVisualizationJobs", "2"),
+    ]
+
+
+def test_a_visualization_job_that_is_not_in_the_list_does_not_exist() -> None:
+    seen, asked = observe_jobs(1, 2, 3, 4, 5, answers=iter([visualization_jobs(1, 2, 3, 5)]))
+    assert [key for key, one in seen.items() if one.missing] == ["4"]
+    assert len(asked) == 1
+
+
+def test_a_few_visualization_jobs_are_looked_up_one_by_one() -> None:
+    seen, asked = observe_jobs(1, 2, answers=itertools.repeat(reply({"job_id": 1, "status": 8})))
+    assert [request.operation.name for request in asked] == ["ShowVisualizationJob"] * 2
+    assert {one.cloud_status for one in seen.values()} == {"RUNNING"}
+
+
+def test_where_the_list_is_forbidden_each_visualization_job_is_looked_up() -> None:
+    answers = itertools.chain([reply({}, 403, "APIGW.0302")], itertools.repeat(reply({"job_id": 1, "status": 8})))
+    seen, asked = observe_jobs(1, 2, 3, 4, 5, answers=answers)
+    assert len(asked) == 1 + 5
+    assert {one.cloud_status for one in seen.values()} == {"RUNNING"}
 
 
 # --- anything at all ---

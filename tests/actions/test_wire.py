@@ -100,7 +100,9 @@ def wire(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Wire]:
     def open_wire(token: str) -> Wire:
         made = Wire(token)
         monkeypatch.setattr(
-            Transport, "send", lambda self, method, url, headers, body=None: made.send(self, method, url, headers, body)
+            Transport,
+            "send",
+            lambda self, method, url, headers, body=None, **_: made.send(self, method, url, headers, body),
         )
         return made
 

@@ -221,7 +221,7 @@ def test_a_target_that_is_gone_after_the_grace_has_failed() -> None:
 
 def test_polls_start_quick_and_slow_down() -> None:
     world = drs(jb1=[STUCK])
-    assert world.up(timeout=10).looks == 6
+    assert world.up(timeout=10).looks == 14
     assert 120 < world.up(timeout=1800).looks < 140
 
 

@@ -18,7 +18,7 @@ Timeline = Sequence[tuple[str, float]]
 BY_OPERATION = {
     operation.name: (action, operation is action.fires)
     for action in ACTIONS.values()
-    for operation in (action.fires, action.looks)
+    for operation in action.operations
 }
 
 
@@ -213,8 +213,17 @@ class FakeCloud:
         key = request.path["job_id"]
         if key not in self.things:
             return 404, {"error_code": "ModelArts.0102", "error_msg": "not found"}
+        return 200, self._visualization_job(key)
+
+    def _ListVisualizationJobs(self, request: Request, _id: str) -> tuple[int, dict[str, Any]]:  # noqa: N802
+        page, size = int(request.query["page"]), int(request.query["per_page"])
+        keys = sorted(self.things, key=int)
+        jobs = [self._visualization_job(key) for key in keys[(page - 1) * size : page * size]]
+        return 200, {"is_success": True, "job_total_count": len(keys), "jobs": jobs}
+
+    def _visualization_job(self, key: str) -> dict[str, Any]:
         names = list(ACTIONS["cloudretry:modelarts:VisualizationJobRestart"].states)
-        return 200, {"job_id": int(key), "status": names.index(self._state(key))}
+        return {"job_id": int(key), "status": names.index(self._state(key))}
 
     # --- Workspace ---
 

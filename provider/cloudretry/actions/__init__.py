@@ -27,6 +27,6 @@ ACTIONS: dict[str, Action[Any]] = {
 """The actions by their Pulumi type token."""
 
 OPERATIONS: dict[str, Operation] = {
-    operation.name: operation for action in ACTIONS.values() for operation in (action.fires, action.looks)
+    operation.name: operation for action in ACTIONS.values() for operation in action.operations
 }
 """Every API call that the actions make, by its name."""

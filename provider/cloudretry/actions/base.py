@@ -189,6 +189,8 @@ class Action(ABC, Generic[InputsT]):
     inputs: ClassVar[type[Any]]
     fires: ClassVar[Operation]
     looks: ClassVar[Operation]
+    looks_at_many: ClassVar[Operation | None] = None
+    """The status call for several targets, where it is another one."""
     permissions: ClassVar[Mapping[str, Permission]] = {}
     """What IAM or RAM asks for, by operation name, where a source names it."""
     nothing: ClassVar[tuple[str, str]] = ("cloudretry-nothing", "cloudretry-nothing")
@@ -215,6 +217,11 @@ class Action(ABC, Generic[InputsT]):
     """True where a retry may go on under an id of its own, which only its answer tells."""
     done_when: ClassVar[str]
     """Where waiting ends, in words."""
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """The API calls that it makes, the fire first."""
+        return tuple(filter(None, (self.fires, self.looks, self.looks_at_many)))
 
     @property
     def name(self) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
 from cloudretry.actions.base import Action, HuaweicloudInputs, answered, read_object
-from cloudretry.errors import NoAnswer
+from cloudretry.errors import CloudRefused, NoAnswer
 from cloudretry.model import (
     Answer,
     Call,
@@ -26,6 +27,12 @@ from cloudretry.model import (
 from cloudretry.operation import Operation
 
 __all__ = ["VisualizationJobRestart", "VisualizationJobRestartInputs"]
+
+FEW = 4
+"""So many jobs are asked for one by one; more of them by the list, which may be longer."""
+
+PAGE_SIZE = 1000
+"""The most that the API lists in one page."""
 
 
 class VisualizationJobRestartInputs(HuaweicloudInputs):
@@ -58,7 +65,9 @@ class VisualizationJobRestart(Action[VisualizationJobRestartInputs]):
         "RestartVisualizationJob", "modelarts", "POST", "/v1/{project_id}/visualization-jobs/{job_id}/restart"
     )
     looks = Operation("ShowVisualizationJob", "modelarts", "GET", "/v1/{project_id}/visualization-jobs/{job_id}")
+    looks_at_many = Operation("ListVisualizationJobs", "modelarts", "GET", "/v1/{project_id}/visualization-jobs")
     identity = ("jobId",)
+    look_size = PAGE_SIZE
     nothing = ("", "999999999999999999")
     done_when = "the job is RUNNING"
     # In the order of the numbers 0 to 21 that the API answers with.
@@ -122,13 +131,41 @@ class VisualizationJobRestart(Action[VisualizationJobRestartInputs]):
         return {target.key: Answer(FireOutcome.ACCEPTED) for target in targets}
 
     def observe(self, call: Call, place: Place, targets: Sequence[Target]) -> dict[str, Observation]:  # noqa: ARG002
-        (target,) = targets
+        if len(targets) > FEW:
+            try:
+                return self._observe_many(call, targets)
+            except CloudRefused as refused:
+                # Whoever may look at a job may not always list them.
+                if refused.throttled:
+                    raise
+        return {target.key: self._observe_one(call, target) for target in targets}
+
+    def _observe_one(self, call: Call, target: Target) -> Observation:
         job = answered(call(Request(self.looks, path={"job_id": target.watched})), missing={404})
+        return self._read(target, job)
+
+    def _observe_many(self, call: Call, targets: Sequence[Target]) -> dict[str, Observation]:
+        """Page through the list, which is in the order of the ids, so that a new job moves no other one."""
+        wanted = {target.watched for target in targets}
+        found: dict[str, Mapping[str, Any]] = {}
+        for page in count(1):
+            query = {"page": str(page), "per_page": str(PAGE_SIZE), "sortBy": "job_id", "order": "asc"}
+            reply = answered(call(Request(self.looks_at_many, query=query)))
+            jobs = (reply or {}).get("jobs")
+            if not isinstance(jobs, list):
+                raise NoAnswer("the answer to the list of visualization jobs has no jobs")
+            listed = {str(job.get("job_id")): job for job in jobs if isinstance(job, Mapping)}
+            found |= {job_id: job for job_id, job in listed.items() if job_id in wanted}
+            if len(found) == len(wanted) or len(jobs) < PAGE_SIZE:
+                break
+        return {target.key: self._read(target, found.get(target.watched)) for target in targets}
+
+    def _read(self, target: Target, job: Mapping[str, Any] | None) -> Observation:
         if job is None:
-            return {target.key: self.absent(f"the visualization job {target.key} does not exist")}
+            return self.absent(f"the visualization job {target.key} does not exist")
         number = job.get("status")
         if not isinstance(number, int):
             raise NoAnswer(f"the details of visualization job {target.key} have no status number")
         names = tuple(self.states)
         word = names[number] if 0 <= number < len(names) else str(number)
-        return {target.key: self.observation(word, message=str(job.get("error_message") or ""))}
+        return self.observation(word, message=str(job.get("error_message") or ""))

@@ -211,7 +211,4 @@ HANDLERS: Mapping[str, Handler] = {
     "ListVisualizationJobs": list_visualization_jobs,
 }
 
-ROUTES = (
-    Operation("ListPools", "modelarts", "GET", "/v2/{project_id}/pools"),
-    Operation("ListVisualizationJobs", "modelarts", "GET", "/v1/{project_id}/visualization-jobs"),
-)
+ROUTES = (Operation("ListPools", "modelarts", "GET", "/v2/{project_id}/pools"),)

@@ -20,8 +20,9 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from cloudretry.actions import Action
@@ -79,13 +80,14 @@ async def fire(session: Session, targets: Sequence[Target], intended: tuple[Entr
     unconnected = throttled = 0
     while True:
         at = session.clock.now()
+        intend = None
+        if session.journal is not None and not (unconnected or throttled):
+            intend = partial(session.journal.intend, fire_id, at, intended)
         try:
-            if not (unconnected or throttled):
-                await _intend(session, fire_id, at, intended)
-            sent = await session.blocking(_send, session, request, patience=CANCEL_PATIENCE)
+            sent = await session.blocking(_send, session, request, intend, patience=CANCEL_PATIENCE)
         except NoAnswer as abandoned:
             sent = _Sent(FireOutcome.UNKNOWN, CloudError("", str(abandoned)))
-        except (JournalError, RequestNotSent) as prevented:
+        except RequestNotSent as prevented:
             sent = _Sent(FireOutcome.NOT_SENT, CloudError("", str(prevented)))
         unconnected += sent.may_connect_later
         throttled += sent.throttled
@@ -107,13 +109,6 @@ async def fire(session: Session, targets: Sequence[Target], intended: tuple[Entr
     return fired
 
 
-async def _intend(session: Session, fire_id: str, at: float, intended: tuple[EntryTarget, ...]) -> None:
-    if session.journal is not None:
-        await asyncio.get_running_loop().run_in_executor(
-            session.executor, session.journal.intend, fire_id, at, intended
-        )
-
-
 async def _note_answer(session: Session, fired: Fired) -> None:
     if session.journal is not None:
         await asyncio.get_running_loop().run_in_executor(
@@ -121,7 +116,15 @@ async def _note_answer(session: Session, fired: Fired) -> None:
         )
 
 
-def _send(session: Session, request: Request) -> _Sent:
+def _send(session: Session, request: Request, intend: Callable[[], None] | None) -> _Sent:
+    """Put the intent on disk, and then send."""
+    try:
+        if intend is not None:
+            intend()
+    except JournalError as error:
+        return _Sent(FireOutcome.NOT_SENT, CloudError("", str(error)))
+    if session.cancelled.is_set():
+        return _Sent(FireOutcome.NOT_SENT, CloudError("", "cancelled before it was sent"))
     try:
         reply = session.client.send(request)
     except (RequestNotSent, ConfigurationError) as error:

@@ -7,12 +7,14 @@ takes along whoever is due soon, so that waiters that began at different times c
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cloudretry.clock import Clock
 from cloudretry.errors import CloudRetryError
 from cloudretry.model import Observation, Target, chunked
+from cloudretry.run.pace import Pace
 
 __all__ = ["Looker", "Observe", "Seen"]
 
@@ -47,10 +49,15 @@ class _Group:
 
 
 class Looker:
-    """Shared by all runs of a process. Belongs to one event loop; holds nothing while nobody waits."""
+    """Shared by all runs of a process. Belongs to one event loop."""
 
     def __init__(self) -> None:
         self._groups: dict[object, _Group] = {}
+        self._paces: defaultdict[object, Pace] = defaultdict(Pace)
+
+    def pace(self, kind: object) -> Pace:
+        """What all who wait for one kind of thing have learnt of how long it takes."""
+        return self._paces[kind]
 
     async def look(
         self, place: object, clock: Clock, observe: Observe, size: int, targets: Sequence[Target], *, within: float

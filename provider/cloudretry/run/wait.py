@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Any
 
 from cloudretry.actions import Action
 from cloudretry.errors import CloudRefused, CloudRetryError
 from cloudretry.model import Observation, Result, StateClass, Status, Target
 from cloudretry.run.looker import Seen
+from cloudretry.run.pace import Pace, pauses
 from cloudretry.run.progress import Progress
 from cloudretry.run.session import Session
 
@@ -35,9 +37,6 @@ __all__ = [
 STALE_GRACE = 30.0
 """Seconds after a fire in which the old state may still be shown."""
 
-FIRST_POLL, SLOWEST_POLL, POLL_GROWTH = 0.5, 15.0, 1.5
-"""Seconds to the first look, the longest pause between two, and how the pause grows."""
-
 REFUSED_POLLS = 3
 """So many refused status calls in a row end the waiting for the targets that were asked for."""
 
@@ -50,27 +49,29 @@ class Watched:
     """A target that was fired and has no verdict yet.
 
     ``accepted`` is false where no answer told what became of the fire; ``result`` is what is recorded should the
-    waiting end now. ``fresh_until`` is the end of the grace, in the clock's monotonic seconds: what the wall clock
-    does in the meantime must not turn an old state into a verdict.
+    waiting end now. ``fired`` is when it was fired, in the clock's monotonic seconds: what the wall clock does in the
+    meantime must not turn an old state into a verdict.
     """
 
     target: Target
     result: Result
     accepted: bool
-    fresh_until: float
+    fired: float
     moved: bool = False
     seen: Observation | None = None
     refused: int = 0
     problem: str = ""
 
+    def is_fresh(self, now: float) -> bool:
+        """Whether the grace is not over."""
+        return now < self.fired + STALE_GRACE
+
 
 def watched(session: Session, target: Target, result: Result, *, accepted: bool) -> Watched:
     """A target to wait for, fired now or in an earlier run."""
     age = max(0.0, session.clock.now() - (result.fired_at or 0.0))
-    grace = max(0.0, STALE_GRACE - age)
-    return Watched(
-        target, result, accepted, session.clock.monotonic() + grace, moved=was_moving(session.action, result)
-    )
+    fired = session.clock.monotonic() - age
+    return Watched(target, result, accepted, fired, moved=was_moving(session.action, result))
 
 
 def was_moving(action: Action[Any], result: Result) -> bool:
@@ -198,14 +199,19 @@ async def watch(session: Session, targets: Sequence[Watched]) -> list[Result]:
     waiting = {item.target.key: item for item in targets}
     results: dict[str, Result] = {}
     progress = Progress(session)
-    pauses = _pauses(session)
+    pace = session.looker.pace((session.client, session.action.token))
+    next_pause = _pauses(session, waiting, pace)
     while waiting and not session.over:
-        seen = await _next_look(session, waiting, min(next(pauses), max(session.remaining, 0.0)))
+        seen = await _next_look(session, waiting, min(next(next_pause), max(session.remaining, 0.0)))
         now = session.clock.monotonic()
         for key, answer in seen.items():
+            was_seen = waiting[key].seen is not None
             result = _verdict(session, waiting[key], answer, now)
             if result is not None:
                 results[key] = result
+                # Of one that is well at the first look nobody knows for how long.
+                if was_seen and result.status is Status.SUCCEEDED:
+                    pace.took(now - waiting[key].fired)
                 del waiting[key]
         if waiting:
             progress.tell(_waiting_for(waiting, len(targets)))
@@ -234,17 +240,13 @@ def _verdict(session: Session, item: Watched, answer: Observation | CloudRetryEr
         item.refused = item.refused + 1 if _is_final(answer) else 0
         return _unsettled(session, item) if item.refused >= REFUSED_POLLS else None
     item.problem, item.refused = "", 0
-    return judge(session.action, item, answer, fresh=now < item.fresh_until)
+    return judge(session.action, item, answer, fresh=item.is_fresh(now))
 
 
-def _pauses(session: Session) -> Iterator[float]:
+def _pauses(session: Session, waiting: Mapping[str, Watched], pace: Pace) -> Iterator[float]:
     if session.poll_interval is not None:
-        while True:
-            yield session.poll_interval
-    seconds = FIRST_POLL
-    while True:
-        yield seconds
-        seconds = min(seconds * POLL_GROWTH, SLOWEST_POLL)
+        return repeat(session.poll_interval)
+    return pauses(session.clock, max((item.fired for item in waiting.values()), default=0.0), pace)
 
 
 def _is_final(error: CloudRetryError) -> bool:
