@@ -81,14 +81,16 @@ class ConfiguredBackend:
             cloud: ServiceLimits(config.max_concurrent_requests, config.requests_per_second) for cloud in Cloud
         }
         self._clients: dict[tuple[Cloud, str | None, str | None], CloudClient] = {}
+        self._connected: dict[tuple[Cloud, str | None, str | None], CloudClient] = {}
         self._inherited: dict[Cloud, Place] = {}
         self._emulator: Emulator | None = None
         self._lock = RLock()
 
     def connect(self, cloud: Cloud, *, region: str | None, project_id: str | None) -> CloudClient:
-        """A client for this place, one for all who ask for the same.
+        """A client for this place that knows its project, one for all who ask for the same. May ask the cloud.
 
         :raises ConfigurationError: something is missing; the text says how to give it.
+        :raises CloudRetryError: the project cannot be found.
         """
         key = (cloud, region, project_id)
         with self._lock:
@@ -103,7 +105,13 @@ class ConfiguredBackend:
                     limits=self._limits[cloud],
                 )
                 self._clients[key] = client
-            return client
+        _ = client.project_id
+        self._connected[key] = client
+        return client
+
+    def at_hand(self, cloud: Cloud, *, region: str | None, project_id: str | None) -> CloudClient | None:
+        """The client for this place, if it was connected before. Asks nobody."""
+        return self._connected.get((cloud, region, project_id))
 
     def inherited(self, cloud: Cloud) -> Place:
         """The region and project that a resource gets which names none: of the configuration, of the profile that the
@@ -127,6 +135,7 @@ class ConfiguredBackend:
             for client in self._clients.values():
                 client.close()
             self._clients.clear()
+            self._connected.clear()
             if self._emulator is not None:
                 self._emulator.stop()
                 self._emulator = None

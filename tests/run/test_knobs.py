@@ -257,8 +257,9 @@ def test_with_retry_in_run_a_cancel_ends_the_pause_and_fires_no_more() -> None:
 
 
 def test_with_retry_in_run_a_failing_look_ends_the_run_and_keeps_what_is_known() -> None:
+    looks_of_one_fire = drs(jb1=[BAD]).up(fireWhen="retryable").looks
     world = drs(jb1=[BAD])
-    world.cloud.breaks(looks=True, skip=6, status=500, times=99)
+    world.cloud.breaks(looks=True, skip=looks_of_one_fire, status=500, times=99)
     step = world.up(retryInRun=True, fireWhen="retryable")
     assert len(step.fired) == 1
     assert "it is INCRE_TRANSFER_FAILED" in step.failure

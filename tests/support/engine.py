@@ -51,6 +51,9 @@ class FakeBackend:
         self.cloud.project_id = "" if cloud is Cloud.ALICLOUD else (project_id or self.configured.project_id)
         return self.cloud
 
+    def at_hand(self, _cloud: Cloud, **_place: str | None) -> CloudClient | None:
+        return None
+
     def inherited(self, cloud: Cloud) -> Place:
         return self.configured if cloud is Cloud.HUAWEICLOUD else Place(self.configured.region)
 

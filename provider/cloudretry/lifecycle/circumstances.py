@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 from cloudretry.actions import Action
@@ -35,10 +36,15 @@ class Backend(Protocol):
     """When the process began, in seconds since the epoch: the state that it is shown is no newer."""
 
     def connect(self, cloud: Cloud, *, region: str | None, project_id: str | None) -> CloudClient:
-        """A client for this place; values that are ``None`` come from the configuration. May ask the cloud.
+        """A client for this place that knows its project; values that are ``None`` come from the configuration. May ask
+        the cloud.
 
         :raises ConfigurationError: something is missing; the text says how to give it.
+        :raises CloudRetryError: the project cannot be found.
         """
+
+    def at_hand(self, cloud: Cloud, *, region: str | None, project_id: str | None) -> CloudClient | None:
+        """The client for this place, if it was connected before. Asks nobody."""
 
     def inherited(self, cloud: Cloud) -> Place:
         """The region and project of a resource that names none, empty where only the cloud could tell. Asks nobody."""
@@ -90,15 +96,15 @@ async def open_session(
     project_id = getattr(inputs, "project_id", None) or (record.place.project_id if record else None)
     container = str(inputs.model_dump(by_alias=True).get(action.container_property, ""))
 
-    def connect() -> tuple[CloudClient, Place]:
-        client = backend.connect(action.cloud, region=region or None, project_id=project_id or None)
-        return client, Place(client.region, client.project_id, container)
-
-    client, place = await asyncio.get_running_loop().run_in_executor(backend.executor, connect)
+    where = {"region": region or None, "project_id": project_id or None}
+    client = backend.at_hand(action.cloud, **where)
+    if client is None:
+        connect = partial(backend.connect, action.cloud, **where)
+        client = await asyncio.get_running_loop().run_in_executor(backend.executor, connect)
     return Session(
         action=action,
         inputs=inputs,
-        place=place,
+        place=Place(client.region, client.project_id, container),
         client=client,
         clock=backend.clock,
         executor=backend.executor,

@@ -23,6 +23,10 @@ PATIENCE = 3.0
 """Seconds after which a preview goes on without an answer."""
 
 
+TOGETHER = 0.05
+"""Seconds within which the resources of a preview share their status calls."""
+
+
 class Outlook:
     """One for all previews of a process: where a look was of no avail, no other one is tried."""
 
@@ -50,7 +54,7 @@ class Outlook:
         try:
             async with asyncio.timeout(PATIENCE):
                 session = await open_session(action, record, inputs, backend, circumstances)
-                seen = await look(session, [replace(target, handle="") for target in targets])
+                seen = await look(session, [replace(target, handle="") for target in targets], within=TOGETHER)
         except (TimeoutError, CloudRetryError) as error:
             self._given_up.add(place)
             return f"not looked at: {error if str(error) else f'no answer within {PATIENCE:.0f} s'}"

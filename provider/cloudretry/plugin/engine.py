@@ -20,8 +20,11 @@ class EngineLog:
     def __init__(self, address: str) -> None:
         self._address = ""
         self._channel: grpc.aio.Channel | None = None
+        # Typed for blocking channels only.
+        self._stub: Any = None
         self._sending: asyncio.Task[None] | None = None
-        self._lines: asyncio.Queue[engine_pb2.LogRequest] = asyncio.Queue()
+        self._lines: asyncio.Queue[tuple[engine_pb2.LogRequest, asyncio.Event]] = asyncio.Queue()
+        self._told: set[str] = set()
         self.connect(address)
 
     def connect(self, address: str) -> None:
@@ -30,15 +33,21 @@ class EngineLog:
             return
         self._address = address
         self._channel = grpc.aio.insecure_channel(address)
+        self._stub = engine_pb2_grpc.EngineStub(self._channel)
+
+    def has_told(self, urn: str) -> bool:
+        """Whether a line of what the resource is doing was shown."""
+        return urn in self._told
 
     def status(self, urn: str, line: str) -> None:
         """Show what a resource is doing; the next line takes this one's place."""
+        self._told.add(urn)
         self._put(engine_pb2.LogRequest(severity=engine_pb2.INFO, message=wire_text(line), urn=urn, ephemeral=True))
 
     async def last_word(self, urn: str, line: str) -> None:
         """What came of a resource; it is on the screen before the engine is answered, and stays beside the resource."""
-        self.status(urn, line)
-        await self._lines.join()
+        request = engine_pb2.LogRequest(severity=engine_pb2.INFO, message=wire_text(line), urn=urn, ephemeral=True)
+        await self._put(request).wait()
 
     def notice(self, urn: str, line: str) -> None:
         """Say something about a resource that stays on the screen."""
@@ -46,13 +55,11 @@ class EngineLog:
 
     async def warn(self, line: str) -> None:
         """A warning that stays on the screen."""
-        self._put(engine_pb2.LogRequest(severity=engine_pb2.WARNING, message=wire_text(line)))
-        await self._lines.join()
+        await self._put(engine_pb2.LogRequest(severity=engine_pb2.WARNING, message=wire_text(line))).wait()
 
     async def debug(self, line: str) -> None:
         """For the verbose log only."""
-        self._put(engine_pb2.LogRequest(severity=engine_pb2.DEBUG, message=wire_text(line)))
-        await self._lines.join()
+        await self._put(engine_pb2.LogRequest(severity=engine_pb2.DEBUG, message=wire_text(line))).wait()
 
     async def close(self) -> None:
         """Send what is waiting, if the engine still takes it."""
@@ -63,23 +70,25 @@ class EngineLog:
         if self._channel is not None:
             await self._channel.close()
 
-    def _put(self, line: engine_pb2.LogRequest) -> None:
+    def _put(self, line: engine_pb2.LogRequest) -> asyncio.Event:
+        """Send a line after those before it; the event is set when it was sent or dropped."""
+        done = asyncio.Event()
         if self._channel is None:
-            return
-        self._lines.put_nowait(line)
+            done.set()
+            return done
+        self._lines.put_nowait((line, done))
         if self._sending is None or self._sending.done():
             self._sending = asyncio.create_task(self._send())
+        return done
 
     async def _send(self) -> None:
         while True:
-            line = await self._lines.get()
+            line, done = await self._lines.get()
             try:
-                if self._channel is not None:
-                    # Typed for blocking channels only.
-                    stub: Any = engine_pb2_grpc.EngineStub(self._channel)
-                    await stub.Log(line, timeout=5)
+                await self._stub.Log(line, timeout=5)
             except grpc.aio.AioRpcError:
                 # Nobody is left to read it.
                 continue
             finally:
+                done.set()
                 self._lines.task_done()

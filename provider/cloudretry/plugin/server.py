@@ -22,6 +22,7 @@ from cloudretry.config import load, problems
 from cloudretry.errors import CloudRetryError, InvalidInput
 from cloudretry.inputs import check, is_unknown
 from cloudretry.lifecycle import ChangeKind
+from cloudretry.model import Status
 from cloudretry.plugin.engine import EngineLog
 from cloudretry.plugin.marshal import Secret, from_struct, plain, rewrap, secret_paths, to_struct, wire_text
 from cloudretry.plugin.secrecy import Secrecy
@@ -330,11 +331,15 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """
         details = _failed_with_state(identifier, done, properties, secrecy) if done.failure else ()
         history = done.outputs["history"]
-        if not details and history and history != before.get("history"):
+        if not details and history and history != before.get("history") and self._is_worth_telling(urn, history[-1]):
             await self.log.last_word(urn, _what_happened(history[-1]))
         lifecycle.note_handed_over(self._configured, self._configured.resource(urn), done.outputs)
         if details:
             await context.abort(grpc.StatusCode.UNKNOWN, "the retry did not end well", details)
+
+    def _is_worth_telling(self, urn: str, run: Mapping[str, Any]) -> bool:
+        """Whether the engine's own `created` or `updated` leaves something out."""
+        return self.log.has_told(urn) or run["fired"] != 1 or run["outcomes"] != {Status.SUCCEEDED: 1}
 
     def _circumstances(self, urn: str, timeout: float, secrecy: Secrecy) -> lifecycle.Circumstances:
         return lifecycle.Circumstances(

@@ -20,9 +20,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from cloudretry.actions import Action
@@ -63,6 +62,8 @@ class _Sent:
     error: CloudError | None
     reply: Reply | None = None
     may_connect_later: bool = False
+    is_noted: bool = False
+    """The answer is on disk."""
 
     @property
     def throttled(self) -> bool:
@@ -74,17 +75,13 @@ async def fire(session: Session, targets: Sequence[Target], intended: tuple[Entr
 
     Never raises for what the network or the cloud does: each target has an answer.
     """
-    action = session.action
-    request = action.request(session.place, targets, session.inputs)
-    fire_id = secrets.token_hex(8)
+    one = _Fire(session, secrets.token_hex(8), tuple(targets), intended)
     unconnected = throttled = 0
     while True:
         at = session.clock.now()
-        intend = None
-        if session.journal is not None and not (unconnected or throttled):
-            intend = partial(session.journal.intend, fire_id, at, intended)
+        is_first = not (unconnected or throttled)
         try:
-            sent = await session.blocking(_send, session, request, intend, patience=CANCEL_PATIENCE)
+            sent = await session.blocking(one.attempt, at, is_first, patience=CANCEL_PATIENCE)
         except NoAnswer as abandoned:
             sent = _Sent(FireOutcome.UNKNOWN, CloudError("", str(abandoned)))
         except RequestNotSent as prevented:
@@ -102,29 +99,52 @@ async def fire(session: Session, targets: Sequence[Target], intended: tuple[Entr
         await pause(session.clock, seconds, session.cancelled)
         if session.cancelled.is_set():
             break
-    fired = Fired(
-        fire_id, tuple(targets), _answers(action, targets, sent), at, sent.reply.request_id if sent.reply else ""
-    )
-    await _note_answer(session, fired)
+    fired = one.fired(sent, at)
+    if session.journal is not None and not sent.is_noted:
+        await asyncio.get_running_loop().run_in_executor(session.executor, one.note, fired)
     return fired
 
 
-async def _note_answer(session: Session, fired: Fired) -> None:
-    if session.journal is not None:
-        await asyncio.get_running_loop().run_in_executor(
-            session.executor, session.journal.answered, fired.fire_id, fired.answers, fired.request_id
-        )
+@dataclass(frozen=True, slots=True)
+class _Fire:
+    """One fire and its record in the journal. ``attempt`` runs in a thread, with the disk and the network."""
+
+    session: Session
+    fire_id: str
+    targets: tuple[Target, ...]
+    intended: tuple[EntryTarget, ...]
+
+    def attempt(self, at: float, is_first: bool) -> _Sent:
+        """Put the intent on disk, send, and put the answer on disk if it is final."""
+        journal = self.session.journal
+        if journal is not None and is_first:
+            try:
+                journal.intend(self.fire_id, at, self.intended)
+            except JournalError as error:
+                return _Sent(FireOutcome.NOT_SENT, CloudError("", str(error)))
+        if self.session.cancelled.is_set():
+            return _Sent(FireOutcome.NOT_SENT, CloudError("", "cancelled before it was sent"))
+        sent = _send(self.session, self._request)
+        if journal is None or sent.may_connect_later or sent.throttled:
+            return sent
+        self.note(self.fired(sent, at))
+        return replace(sent, is_noted=True)
+
+    @property
+    def _request(self) -> Request:
+        return self.session.action.request(self.session.place, self.targets, self.session.inputs)
+
+    def fired(self, sent: _Sent, at: float) -> Fired:
+        answers = _answers(self.session.action, self.targets, sent)
+        return Fired(self.fire_id, self.targets, answers, at, sent.reply.request_id if sent.reply else "")
+
+    def note(self, fired: Fired) -> None:
+        """Put the answer on disk."""
+        if self.session.journal is not None:
+            self.session.journal.answered(fired.fire_id, fired.answers, fired.request_id)
 
 
-def _send(session: Session, request: Request, intend: Callable[[], None] | None) -> _Sent:
-    """Put the intent on disk, and then send."""
-    try:
-        if intend is not None:
-            intend()
-    except JournalError as error:
-        return _Sent(FireOutcome.NOT_SENT, CloudError("", str(error)))
-    if session.cancelled.is_set():
-        return _Sent(FireOutcome.NOT_SENT, CloudError("", "cancelled before it was sent"))
+def _send(session: Session, request: Request) -> _Sent:
     try:
         reply = session.client.send(request)
     except (RequestNotSent, ConfigurationError) as error:

@@ -138,11 +138,9 @@ class ResourceJournal:
         path = self._path(fire_id)
         draft = path.with_suffix(_DRAFT)
         try:
+            # Without the lock, which makes the folder, there may be none.
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
+            _write(draft, text, os.O_CREAT | os.O_TRUNC)
             draft.rename(path)
             _sync_folder(self.folder)
         except OSError:
@@ -155,11 +153,7 @@ class ResourceJournal:
         line = _answer_line(answers, request_id)
         with contextlib.suppress(OSError):
             # An intent that could not be written has no record to add to.
-            descriptor = os.open(self._path(fire_id), os.O_WRONLY | os.O_APPEND)
-            with open(descriptor, "w", encoding="utf-8") as file:
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
+            _write(self._path(fire_id), line, os.O_APPEND)
 
     def entries(self) -> list[Entry]:
         """Every fire that has a record, oldest first, however old."""
@@ -421,6 +415,18 @@ class Journal:
         except (OSError, ValueError, LookupError, TypeError):
             return False
         return self.of(resource)._read(path) is not None
+
+
+def _write(path: Path, text: str, flags: int) -> None:
+    """Write and sync. A disk that takes only a part of it is an error."""
+    data = memoryview(text.encode())
+    descriptor = os.open(path, os.O_WRONLY | flags, 0o600)
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:

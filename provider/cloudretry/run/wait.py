@@ -167,12 +167,13 @@ def settled(result: Result, status: Status, seen: Observation, *, message: str =
     )
 
 
-async def look(session: Session, targets: Sequence[Target]) -> dict[str, Observation]:
-    """Look at the targets once, in as few status calls as the API allows.
+async def look(session: Session, targets: Sequence[Target], *, within: float = 0.0) -> dict[str, Observation]:
+    """Look at the targets once, in as few status calls as the API allows. Others who look ``within`` these seconds
+    share them.
 
     :raises CloudRetryError: a status call failed.
     """
-    seen = await _look_within(session, targets, 0.0)
+    seen = await _look_within(session, targets, within)
     for answer in seen.values():
         if isinstance(answer, CloudRetryError):
             raise answer
