@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
-from real_engine import Project
+from real_engine import Project, Template
+
+from cloudretry.emulator import Emulator
 
 pytestmark = pytest.mark.engine
 
@@ -131,3 +134,38 @@ def test_a_refused_restart_is_understood_whatever_its_http_status(project: Proje
     assert project.statuses() == {"running": "Skipped", "ending": "Failed"}
     said = project.said_of(ran, "ending")
     assert f"ModelArts.0105: This job can't be resubmit. job status: 9 (HTTP {http_status}" in said
+
+
+def test_two_runners_with_homes_of_their_own_retry_a_job_once(
+    tmp_path: Path, template: Template, front: str, emulator: Emulator
+) -> None:
+    emulator.set_scenario(
+        {
+            "drsJobs": [
+                {
+                    "id": "jb1",
+                    "state": "FULL_TRANSFER_FAILED",
+                    "afterRetry": [["STARTJOBING", 0], ["FULL_TRANSFER_STARTED", 120]],
+                }
+            ]
+        }
+    )
+    one, other = (Project(tmp_path / name, template, front, emulator) for name in ("one", "other"))
+    for project in (one, other):
+        project.declare({"orders": {"type": "drs:JobBatchRetry", "inputs": {"jobs": [{"jobId": "jb1"}]}}})
+
+    def fires() -> list[int]:
+        return [request.effects for request in emulator.requests("BatchRestoreTask")]
+
+    with one.started("up", "--yes", "--skip-preview") as first:
+        first.wait_until(lambda: fires() == [1])
+        with other.started("up", "--yes", "--skip-preview") as second:
+            second.wait_until(lambda: fires() == [1, 0])
+            emulator.set_state("jb1", "FULL_TRANSFER_STARTED")
+            adopted = second.ended()
+        ran = first.ended()
+
+    assert (ran.code, adopted.code) == (0, 0), ran.text + adopted.text
+    assert one.result("orders", "jb1")["status"] == "Succeeded"
+    assert other.result("orders", "jb1")["status"] in ("Succeeded", "Skipped")
+    assert emulator.target("jb1").times_fired == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from cloudretry.errors import PinnedPlaceChanged
@@ -523,3 +525,31 @@ def test_a_job_that_was_seen_moving_and_ended_by_itself_between_two_runs_is_not_
     assert world.up().posts == 0
     assert world["status"] == "Succeeded"
     assert world.up().kind == "same"
+
+
+# --- an operator that runs a stack again and again ---
+
+
+def test_an_operator_that_runs_a_failing_stack_every_minute_for_an_hour_causes_max_attempts_fires() -> None:
+    world = drs(jb1=[BAD])
+    fires, steps = 0, []
+    for _minute in range(60):
+        steps.append(world.up())
+        fires += steps[-1].posts
+        world.clock.advance(60)
+    assert fires == 3
+    assert all("No attempts are left, so nothing is fired" in step.failure for step in steps[3:])
+
+
+def test_a_job_that_keeps_failing_is_reconciled_as_often_as_attempts_and_cooldown_allow() -> None:
+    world = drs(jb1=[[*GOOD, ("INCRE_TRANSFER_FAILED", 30)]])
+    world.up(reconcile=True, maxAttempts=4, cooldown="10m")
+    fired_at = [world.clock.now()]
+    for _minute in range(60):
+        world.clock.advance(60)
+        world.refresh()
+        if world.up().fired:
+            fired_at.append(world.clock.now())
+    assert world.cloud.effects == {"jb1": 4}
+    assert len(fired_at) == 4
+    assert all(later - one >= 600 for one, later in itertools.pairwise(fired_at))
