@@ -10,7 +10,8 @@
     ├── RequestNotSent              no connection could be made: nothing reached the cloud
     ├── NoAnswer                    sent, and no answer came back that can be read
     ├── CloudRefused                the cloud answered, and its answer is an error
-    └── JournalError                the write-ahead record could not be kept, so nothing was fired
+    ├── JournalError                the write-ahead record could not be kept, so nothing was fired
+    └── ExportError                 a stack's state could not be had, or a file is not an export of one
 
 A failed *target* is not an exception: it is a :class:`cloudretry.model.Result`, recorded in the outputs.
 """
@@ -27,6 +28,7 @@ __all__ = [
     "CloudRetryError",
     "ConfigurationError",
     "CredentialsError",
+    "ExportError",
     "InvalidInput",
     "JournalError",
     "NoAnswer",
@@ -82,3 +84,7 @@ class CloudRefused(CloudRetryError):
 
 class JournalError(CloudRetryError):
     """The journal cannot be written, so nothing was fired. The text names the path and the remedy."""
+
+
+class ExportError(CloudRetryError):
+    """What ``pulumi stack export`` prints could not be had, or a file is something else. The text has the remedy."""

@@ -12,6 +12,7 @@ from cloudretry.cli.emulator import emulator
 from cloudretry.cli.fire import fire
 from cloudretry.cli.journal import journal
 from cloudretry.cli.plugin import plugin
+from cloudretry.cli.report import report
 from cloudretry.cli.status import status
 from cloudretry.version import __version__
 
@@ -31,4 +32,5 @@ main.add_command(emulator)
 main.add_command(fire)
 main.add_command(journal)
 main.add_command(plugin)
+main.add_command(report)
 main.add_command(status)

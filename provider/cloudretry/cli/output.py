@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cloudretry.text import one_line
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.live import Live
 
-__all__ = ["Board", "one_line", "print_json", "print_table"]
+__all__ = ["Board", "print_json", "print_table"]
 
 Row = Sequence[object]
 
@@ -45,11 +47,6 @@ def print_table(heads: Sequence[str], rows: Iterable[Row], *, err: bool = False)
     widths = [max(len(row[at]) for row in (heads, *listed)) for at in range(len(heads))]
     for row in (heads, *listed):
         click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip(), err=err)
-
-
-def one_line(value: object) -> str:
-    """A value as text without line breaks and other control characters: it may be a cloud's own words."""
-    return " ".join("".join(mark if mark.isprintable() else " " for mark in str(value)).split())
 
 
 class Board:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from cloudretry.actions import Action
@@ -11,7 +12,7 @@ from cloudretry.record import Record
 from cloudretry.run import Ran
 from cloudretry.run.decide import cool_at
 
-__all__ = ["failure_text"]
+__all__ = ["failure_text", "next_step", "remedy"]
 
 NAMED = 5
 """So many targets are named; the others are in the outputs."""
@@ -37,7 +38,7 @@ def failure_text(action: Action[Any], record: Record, inputs: ActionInputs, ran:
     ]
     if len(bad) > NAMED:
         lines.append(f"and {len(bad) - NAMED} more; all are in the output `results`")
-    lines.append(_next_step(bad, inputs, now))
+    lines.append(next_step(bad, inputs, now))
     return "\n".join(lines)
 
 
@@ -54,19 +55,21 @@ def _counted(record: Record) -> str:
 def _sentence(action: Action[Any], result: Result, ran: Ran) -> str:
     words = ": ".join(filter(None, (result.error_code, result.error_message))) or f"it is {result.cloud_status}"
     line = f"- {result.target}: {words.rstrip('.')}."
-    if remedy := ran.remedies.get(result.target) or _remedy(action, result):
-        line += f" {remedy}"
+    if hint := ran.remedies.get(result.target) or remedy(action, result):
+        line += f" {hint}"
     if why := ran.blocked.get(result.target):
         line += f" It is not fired now: {why}."
     return line
 
 
-def _remedy(action: Action[Any], result: Result) -> str:
+def remedy(action: Action[Any], result: Result) -> str:
+    """What the action's table says of the result's error code; empty if it does not know it."""
     meaning = action.errors.get(result.error_code)
     return f"{meaning.text} {meaning.remedy}".strip() if meaning else ""
 
 
-def _next_step(bad: list[Result], inputs: ActionInputs, now: float) -> str:
+def next_step(bad: Sequence[Result], inputs: ActionInputs, now: float) -> str:
+    """What the next ``up`` does about these targets, and what the user can do. ``now`` is seconds since the epoch."""
     if any(result.status is Status.IN_PROGRESS for result in bad):
         return "The next `pulumi up` goes on waiting and fires nothing."
     failed = [result for result in bad if result.status is Status.FAILED]
