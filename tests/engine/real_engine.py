@@ -149,7 +149,7 @@ class Project:
         self.front = front
         self.emulator = emulator
         self._template = template
-        self._environment = template.environment(folder)
+        self.environment = template.environment(folder)
         self._commands = 0
         self._counted: Counter[str] = Counter()
         self._asked = 0
@@ -213,6 +213,10 @@ class Project:
         """`pulumi state taint`."""
         self._plainly("state", "taint", self.urn(name), "--yes")
 
+    def select(self) -> None:
+        """Make the stack the selected one of the folder."""
+        self._plainly("stack", "select")
+
     def set_secret(self, path: str, value: str) -> None:
         """Put a secret into the stack's configuration, until :meth:`configure` is called."""
         self._plainly("config", "set", "--secret", "--path", path, value)
@@ -230,13 +234,13 @@ class Project:
         self._commands += 1
         events = self.folder.parent / f"events-{self._commands}.json"
         command = ["pulumi", *arguments, "--stack", STACK, "--non-interactive", "--color=never"]
-        return Running([*command, "--event-log", str(events)], self.folder, self._environment, events)
+        return Running([*command, "--event-log", str(events)], self.folder, self.environment, events)
 
     def _plainly(self, *arguments: str) -> str:
         ended = subprocess.run(
             ["pulumi", *arguments, "--stack", STACK, "--non-interactive"],
             cwd=self.folder,
-            env=self._environment,
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -42,7 +42,7 @@ _SIGNS = {
 }
 
 _STACKS = ("stack", "verdict", "state of")
-_RESOURCES = ("resource", "action", "status", "targets", "generation", "last run (UTC)", "why")
+_RESOURCES = ("resource", "status", "targets", "generation", "last run (UTC)", "why")
 _TARGETS = ("resource", "target", "status", "attempts", "what the cloud said", "next step")
 
 _PLAIN = re.compile(r"[\w./:@,+=()\[\]#…-]+( [\w./:@,+=()\[\]#…-]+)*", re.ASCII)
@@ -50,6 +50,9 @@ _PLAIN = re.compile(r"[\w./:@,+=()\[\]#…-]+( [\w./:@,+=()\[\]#…-]+)*", re.AS
 
 _CALLS = re.compile(r"(&#(?:33|35|36|37|64|126);)(?=\w)")
 """What makes GitHub or GitLab notify somebody, or link something, when a word follows: ``!#$%@~``."""
+
+_LINKS = re.compile(r"(?<=www)\.|:(?=//)", re.IGNORECASE)
+"""What GitHub makes a link of without being asked."""
 
 
 def markdown(reports: Sequence[Report]) -> str:
@@ -86,7 +89,8 @@ def words(text: str, longest: int = _WORDS) -> str:
         for mark in shortened(text, longest)
     )
     # A mark that nobody sees, so that no name is called.
-    return _CALLS.sub(r"\1&#8203;", escaped)
+    uncalled = _CALLS.sub(r"\1&#8203;", escaped)
+    return _LINKS.sub(lambda mark: f"&#{ord(mark[0])};", uncalled)
 
 
 def _own(text: str) -> str:
@@ -111,11 +115,14 @@ def _stack(report: Report, room: int) -> Iterator[str]:
     if report.at:
         yield from (f"State of {report.at}.", "")
     ordered = report.worst_first()
-    yield from _table(_RESOURCES, [_resource_row(retry) for retry in ordered], "resources", left // 2)
-    rows = [row for retry in ordered for row in _target_rows(retry)]
-    if rows:
+    targets = [row for retry in ordered for row in _target_rows(retry)]
+    wanted = sum(len(" | ".join(row)) + 5 for row in targets)
+    yield from _table(
+        _RESOURCES, [_resource_row(retry) for retry in ordered], "resources", left - min(left // 2, wanted)
+    )
+    if targets:
         yield from ("**Targets that failed or are not settled**", "")
-        yield from _table(_TARGETS, rows, "targets", left // 2)
+        yield from _table(_TARGETS, targets, "targets", left // 2)
     yield from notes
     if drawing:
         yield from ("```mermaid", drawing, "```", "")
@@ -141,8 +148,7 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], what: str, room:
 
 def _resource_row(retry: Retry) -> tuple[str, ...]:
     return (
-        code(retry.name),
-        code(retry.token.removeprefix("cloudretry:")),
+        f"{code(retry.name)}<br>{words(retry.token.removeprefix('cloudretry:'))}",
         f"{_SIGNS[retry.status]} {retry.status.value}",
         words(retry.targets),
         str(retry.generation),

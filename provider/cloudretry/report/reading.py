@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from cloudretry.actions import ACTIONS, Action
 from cloudretry.actions.base import ActionInputs
 from cloudretry.errors import ExportError
-from cloudretry.lifecycle.failure import next_step, remedy
+from cloudretry.lifecycle import failure
 from cloudretry.model import Result, Status, parse_time, rfc3339
 from cloudretry.plugin.marshal import OUTPUT, SECRET, SIGNATURE
 from cloudretry.plugin.secrecy import Secrecy
@@ -136,14 +136,15 @@ def read(content: bytes, where: str, *, stack: str = "") -> Report:
     :raises ExportError: it is something else.
     """
     try:
-        exported = _Export.model_validate_json(content.removeprefix(b"\xef\xbb\xbf"))
+        # Halves of surrogate pairs can stand in JSON, and in nothing that is made of it.
+        whole = json.dumps(json.loads(content.decode("utf-8-sig")), ensure_ascii=False).encode("utf-8", "replace")
+        exported = _Export.model_validate_json(whole)
     except ValidationError as error:
         (first, *_) = error.errors(include_input=False, include_url=False, include_context=False)
         path = ".".join(map(str, first["loc"]))
-        words = f"{path}: {first['msg']}" if path else first["msg"]
-        raise ExportError(
-            f"{where} is not an export of a stack ({one_line(words)}); make one with: pulumi stack export --file FILE"
-        ) from None
+        raise _no_export(where, f"{path}: {first['msg']}" if path else first["msg"]) from None
+    except (ValueError, RecursionError):
+        raise _no_export(where, "it is not JSON") from None
     deployment = exported.deployment or _Deployment()
     resources = [resource for resource in deployment.resources or () if not resource.delete]
     name, project = next((_stack_of(resource.urn) for resource in resources), (stack, ""))
@@ -175,6 +176,11 @@ def read(content: bytes, where: str, *, stack: str = "") -> Report:
             if _token(operation.resource.type)
         ),
     )
+
+
+def _no_export(where: str, words: str) -> ExportError:
+    remedy = "make one with: pulumi stack export --file FILE"
+    return ExportError(f"{where} is not an export of a stack ({one_line(words)}); {remedy}")
 
 
 def _stack_of(urn: str) -> tuple[str, str]:
@@ -260,7 +266,7 @@ def _steps(action: Action[Any], record: Record, results: Sequence[Result]) -> di
     inputs = ActionInputs.model_validate(knobs)
     now = time.time()
     return {
-        place: f"{remedy(action, result)} {next_step([result], inputs, now)}".strip()
+        place: f"{failure.remedy(action, result)} {failure.next_step([result], inputs, now)}".strip()
         for place, result in enumerate(results)
         if result.status in OPEN
     }

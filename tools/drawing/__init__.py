@@ -1,0 +1,1 @@
+"""Markdown with Mermaid diagrams, drawn by a real browser without a window."""
