@@ -1,4 +1,4 @@
-// Draws one page. Standard input: {modules, browser, environment, html, width, picture}; standard output:
+// Draws one page. Standard input: {modules, browser, environment, html, width, scale, picture}; standard output:
 // {diagrams: [{text, svg, error}], asked: [URL]}, where `asked` is what the page wanted from elsewhere and did not get.
 
 import { readFileSync } from "node:fs";
@@ -22,7 +22,7 @@ const browser = await puppeteer.launch({
   executablePath: order.browser,
   headless: "shell",
   // The page is ours and reaches nothing; the sandbox is not to be had for root, nor in most containers.
-  args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--font-render-hinting=none"],
+  args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-lcd-text", "--font-render-hinting=none"],
   env: { ...process.env, ...order.environment },
   protocolTimeout: 120_000,
 });
@@ -38,13 +38,15 @@ try {
       request.abort();
     }
   });
-  await page.setViewport({ width: order.width, height: 600, deviceScaleFactor: 2 });
-  await page.setContent(`<!doctype html><meta charset="utf-8"><article class="markdown-body">${order.html}</article>`);
+  await page.setViewport({ width: order.width, height: 600, deviceScaleFactor: order.scale });
+  await page.setContent('<!doctype html><meta charset="utf-8"><article class="markdown-body"></article>');
   await page.addStyleTag({ path: module("github-markdown-css/github-markdown-light.css") });
   await page.addStyleTag({ content: style });
   await page.addScriptTag({ path: module("mermaid/dist/mermaid.min.js") });
-  const diagrams = await page.evaluate(async () => {
+  const diagrams = await page.evaluate(async (html) => {
+    // Before there is text: a letter that was drawn without its font stays as it is.
     await document.fonts.load("16px Emoji", "\u274c");
+    document.querySelector("article").innerHTML = html;
     mermaid.initialize({ startOnLoad: false, securityLevel: "strict" });
     const drawn = [];
     for (const [index, block] of document.querySelectorAll('pre[lang="mermaid"]').entries()) {
@@ -61,7 +63,7 @@ try {
       }
     }
     return drawn;
-  });
+  }, order.html);
   if (order.picture) {
     await page.screenshot({ path: order.picture, fullPage: true });
   }

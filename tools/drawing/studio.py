@@ -86,8 +86,12 @@ class Studio:
                 }
         self._browser = found or self.folder / "browser/chromium"
 
-    def draw(self, markdown: str, *, picture: Path | None = None, width: int = 1012) -> list[Diagram]:
+    def draw(
+        self, markdown: str, *, picture: Path | None = None, width: int = 1012, scale: float = 1.0
+    ) -> list[Diagram]:
         """Draw Markdown as GitHub does, in a page so many pixels wide; its diagrams, in order.
+
+        A picture of the page has ``scale`` times as many pixels.
 
         :raises StudioError: the page wanted something from elsewhere, or the browser failed.
         """
@@ -99,6 +103,7 @@ class Studio:
             "environment": {"HOME": str(self.folder / "home"), **self._environment},
             "html": html(markdown),
             "width": width,
+            "scale": scale,
             "picture": str(picture) if picture else None,
         }
         answer: dict[str, Any] = json.loads(_run(["node", HERE / "draw.mjs"], self.folder, given=json.dumps(order)))
