@@ -201,6 +201,24 @@ def test_a_resource_that_the_engine_was_cut_off_at_counts_as_not_known() -> None
     assert "worked on late" in all_forms(told)
 
 
+@pytest.mark.parametrize(
+    ("kind", "job", "interrupted"),
+    [
+        ("creating", "task-1", ()),
+        ("creating", "task-2", ("desktop",)),
+        ("updating", "task-1", ("desktop",)),
+    ],
+    ids=["done since", "a replacement", "an update"],
+)
+def test_the_note_of_a_create_that_was_done_since_says_nothing(
+    kind: str, job: str, interrupted: tuple[str, ...]
+) -> None:
+    good = resource("desktop", outputs(result("task-1", "Succeeded")), WORKSPACE, inputs={"jobId": "task-1"})
+    cut_off = resource("desktop", None, WORKSPACE, inputs={"jobId": job, "triggers": {"release": "1"}})
+
+    assert report(good, pending_operations=[{"resource": cut_off, "type": kind}]).interrupted == interrupted
+
+
 def test_what_a_dynamic_resource_could_not_begin_is_told() -> None:
     token = "pulumi-python:dynamic/cloudretry/drs:JobBatchRetry"
     held = outputs(result("jb1", "Succeeded"), failure="no region is given\nset it")

@@ -21,7 +21,7 @@ from cloudretry.lifecycle import failure
 from cloudretry.model import Result, Status, parse_time, rfc3339
 from cloudretry.plugin.marshal import OUTPUT, SECRET, SIGNATURE
 from cloudretry.plugin.secrecy import Secrecy
-from cloudretry.record import Record
+from cloudretry.record import PLACE, Record
 from cloudretry.report.summary import HIDDEN, OPEN, Report, Retry, Run, Unreadable
 from cloudretry.text import one_line
 
@@ -173,9 +173,24 @@ def read(content: bytes, where: str, *, stack: str = "") -> Report:
         interrupted=tuple(
             _name(operation.resource.urn)
             for operation in deployment.pending_operations or ()
-            if _token(operation.resource.type)
+            if _token(operation.resource.type) and not _is_done(operation, resources)
         ),
     )
+
+
+def _is_done(operation: _Operation, resources: Sequence[_Resource]) -> bool:
+    """Whether a create that was cut off has been done since: the engine keeps the note of it all the same.
+
+    Then the resource is in the state, and it is not the one that the create was to replace.
+    """
+    action = ACTIONS.get(_token(operation.resource.type) or "")
+    if operation.type != "creating" or action is None:
+        return False
+    wanted, *found = (
+        [_masked((resource.inputs or {}).get(name)) for name in (*action.identity, *PLACE)]
+        for resource in (operation.resource, *(one for one in resources if one.urn == operation.resource.urn))
+    )
+    return wanted in found
 
 
 def _no_export(where: str, words: str) -> ExportError:
