@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from drawing.studio import Diagram, Studio, StudioError
+from drawing.studio import Diagram, Studio, StudioError, browser_on_path
 from exports import outputs, prod, report, resource, result, run, staging
 
 from cloudretry.model import rfc3339
@@ -105,3 +105,21 @@ def test_what_mermaid_cannot_draw_is_seen_to_be_an_error(studio: Studio) -> None
     (diagram,) = studio.draw("```mermaid\ngantt\n  nonsense :::\n```\n")
 
     assert diagram.error
+
+
+def test_a_browser_of_the_machine_is_taken_if_it_starts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name, code in (("chromium", 1), ("google-chrome", 0)):
+        (tmp_path / name).write_text(f"#!/bin/sh\nexit {code}\n", encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+
+    assert browser_on_path() == tmp_path / "google-chrome"
+    (tmp_path / "google-chrome").unlink()
+    assert browser_on_path() is None
+
+
+def test_without_node_there_is_one_line_that_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(StudioError, match=r"^needs Node\.js with npm$"):
+        Studio(tmp_path / "studio").prepare()

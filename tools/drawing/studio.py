@@ -17,7 +17,7 @@ from typing import Any
 import cmarkgfm
 from cmarkgfm.cmark import Options
 
-__all__ = ["Diagram", "Studio", "StudioError", "html"]
+__all__ = ["Diagram", "Studio", "StudioError", "browser_on_path", "html"]
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
@@ -73,7 +73,7 @@ class Studio:
         """
         if shutil.which("npm") is None or shutil.which("node") is None:
             raise StudioError("needs Node.js with npm")
-        found = _browser_on_path()
+        found = browser_on_path()
         if found is None and (platform.system(), platform.machine()) != ("Linux", "x86_64"):
             raise StudioError(f"needs a browser on PATH, such as {ON_PATH[0]}")
         with self._alone():
@@ -146,7 +146,7 @@ class Studio:
             yield
 
 
-def _browser_on_path() -> Path | None:
+def browser_on_path() -> Path | None:
     """A browser of this machine that starts; some distributions put a program of that name there that does not."""
     for name in ON_PATH:
         if found := shutil.which(name):
