@@ -61,6 +61,29 @@ def test_a_signal_ends_a_wait_and_its_outputs_still_arrive(start: Start, emulato
     assert plugin.stop() == 0
 
 
+@pytest.mark.parametrize("told", [True, False], ids=["cancelled before", "not cancelled before"])
+def test_an_engine_that_ends_without_saving_what_it_was_handed_costs_no_second_fire(
+    start: Start, emulator: Emulator, told: bool
+) -> None:
+    plugin = start()
+    plugin.configure(emulator, journalEnabled=True)
+    creating = plugin.create_later({"jobs": jobs("stuck")})
+    _until(lambda: emulator.requests("BatchListJobStatus"))
+    if told:
+        plugin.cancel()
+        assert init_failed(creating.result).outputs["status"] == "InProgress"
+    assert plugin.stop(signal.SIGINT) == 0
+
+    following = start()
+    following.configure(emulator, journalEnabled=True)
+    creating = following.create_later({"jobs": jobs("stuck")})
+    looked = len(emulator.requests("BatchListJobStatus"))
+    _until(lambda: len(emulator.requests("BatchListJobStatus")) > looked)
+    following.cancel()
+    assert init_failed(creating.result).outputs["status"] == "InProgress"
+    assert len(emulator.requests("BatchRestoreTask")) == 1
+
+
 def test_it_ends_by_itself_when_the_engine_dies(tmp_path: Path) -> None:
     engine = f"import subprocess as s; p = s.Popen({list(COMMAND)!r}); print(p.pid, flush=True); p.wait()"
     with subprocess.Popen([sys.executable, "-c", engine], stdout=subprocess.PIPE, text=True, cwd=tmp_path) as parent:

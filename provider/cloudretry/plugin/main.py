@@ -59,11 +59,14 @@ async def _serve(arguments: list[str]) -> None:
         # The engine sends this when it has saved the state; whoever else ends the process sends another signal.
         orderly.set()
         stop.set()
+        if handlers.provider is not None:
+            # At once: what a call answers from now on may not be saved any more.
+            handlers.provider.cancel()
 
+    handlers = _LateHandlers(next((word for word in arguments if not word.startswith("-")), ""))
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGINT, end_in_order)
     loop.add_signal_handler(signal.SIGTERM, stop.set)
-    handlers = _LateHandlers(next((word for word in arguments if not word.startswith("-")), ""))
     limits = [("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.max_send_message_length", MAX_MESSAGE)]
     server = grpc.aio.server(options=limits)
     server.add_generic_rpc_handlers((handlers,))

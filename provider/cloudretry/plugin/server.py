@@ -81,6 +81,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def __init__(self, engine_address: str) -> None:
         self.log = EngineLog(engine_address)
         self._cancelled = asyncio.Event()
+        self._told_to_cancel = False
         self._looker = Looker()
         self._outlook = lifecycle.Outlook()
         self._backend: ConfiguredBackend | None = None
@@ -159,6 +160,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     async def Cancel(  # noqa: N802
         self, _request: empty_pb2.Empty, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> empty_pb2.Empty:
+        self._told_to_cancel = True
         self.cancel()
         return empty_pb2.Empty()
 
@@ -167,9 +169,12 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         self._cancelled.set()
 
     async def close(self, *, orderly: bool) -> None:
-        """Let go of everything. ``orderly`` says that the engine has saved what it was handed."""
+        """Let go of everything. ``orderly`` says that the engine ended this as it does once it has saved the state.
+
+        After a cancel that proves nothing: at a second one the engine saves nothing more, and ends this the same way.
+        """
         if self._backend is not None:
-            self._backend.close(orderly=orderly)
+            self._backend.close(orderly=orderly and not self._told_to_cancel)
         await self.log.close()
 
     # --- resources ---
@@ -333,7 +338,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         history = done.outputs["history"]
         if not details and history and history != before.get("history") and self._is_worth_telling(urn, history[-1]):
             await self.log.last_word(urn, _what_happened(history[-1]))
-        lifecycle.note_handed_over(self._configured, self._configured.resource(urn), done.outputs)
+        if not self._cancelled.is_set():
+            # An engine that ends this while a call is under way may not save what the call answers.
+            lifecycle.note_handed_over(self._configured, self._configured.resource(urn), done.outputs)
         if details:
             await context.abort(grpc.StatusCode.UNKNOWN, "the retry did not end well", details)
 

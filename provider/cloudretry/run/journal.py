@@ -6,7 +6,8 @@ written      when                                                   what it tell
 `intent`     on disk before the request leaves                      it may have been fired: look at the cloud
 `answered`   after the answer                                       it was fired, and this is what the cloud said
 (removed)    when a later call shows the fire in old state, or the  nothing is open
-             engine ended the plugin in an orderly way
+             engine ended the plugin in an orderly way and
+             was not cancelled
 ===========  =====================================================  ===========================================
 
 A file holds one JSON object a line. The intent is written to a file of another name, synced and renamed, so that a
