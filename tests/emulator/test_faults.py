@@ -146,6 +146,19 @@ def test_a_wrong_fault_is_explained(emulator, fault, words):
     assert words in str(caught.value)
 
 
+def test_a_fault_of_an_operation_that_is_not_served_is_refused_as_it_would_hit_nothing(emulator):
+    with pytest.raises(ScenarioError, match=r"'BatchRestoreTasks' is no call of the clouds; use one of .*\bListJobs\b"):
+        emulator.add_fault("BatchRestoreTasks", status=500)
+    assert emulator.faults() == []
+
+
+def test_it_can_be_asked_which_faults_have_hit(emulator, huaweicloud):
+    emulator.add_fault(RETRY, status=429, times=2)
+    huaweicloud.retry_drs("jb1")
+    (fault,) = emulator.faults()
+    assert (fault.fault["operation"], fault.hits, fault.times) == (RETRY, 1, 1)
+
+
 def test_the_control_routes_are_never_hit(emulator):
     emulator.add_fault("*", times=None, status=500)
     assert requests.get(f"{emulator.url}/_emulator/health", timeout=10).status_code == 200

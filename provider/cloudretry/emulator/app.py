@@ -35,7 +35,7 @@ from cloudretry.emulator.faults import Fault
 from cloudretry.emulator.store import Store, Transaction
 from cloudretry.operation import Operation
 
-__all__ = ["ABORT", "build_app"]
+__all__ = ["ABORT", "build_app", "routing_table"]
 
 ABORT = "cloudretry.abort"
 """The scope's entry with which the server closes the connection without an answer."""
@@ -88,13 +88,9 @@ def build_app(
     admin: control.Control,
     clock: Callable[[], float],
     leaving: asyncio.Event,
-    operations: Mapping[str, Operation],
+    table: Mapping[str, Operation],
 ) -> Starlette:
-    """The application. ``operations`` are those of the actions; ``leaving`` cuts delays short when the server ends.
-
-    :raises EmulatorError: an operation has no handler here.
-    """
-    table = _routing_table(operations)
+    """The application that serves ``table``, by :func:`routing_table`. ``leaving`` cuts delays short at the end."""
     dispatcher = _Dispatcher(store, clock, leaving)
     rpc = {operation.name: operation for operation in table.values() if operation.path == "/"}
     rest = [
@@ -112,7 +108,11 @@ def build_app(
     )
 
 
-def _routing_table(operations: Mapping[str, Operation]) -> dict[str, Operation]:
+def routing_table(operations: Mapping[str, Operation]) -> dict[str, Operation]:
+    """Every call that is served, by its name: ``operations``, those of the actions, and what signing in takes.
+
+    :raises EmulatorError: an operation has no handler here.
+    """
     own = {operation.name: operation for service in _SERVICES.values() for operation in service.routes}
     table = {**own, **operations}
     missing = [

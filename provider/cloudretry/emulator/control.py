@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -55,11 +55,15 @@ class TargetView:
 
 
 class Control:
-    """Looks into the store and changes it, apart from any cloud API. Safe to call from any thread."""
+    """Looks into the store and changes it, apart from any cloud API. Safe to call from any thread.
 
-    def __init__(self, store: Store, clock: Callable[[], float]) -> None:
+    ``operations`` are the names of the calls that are served.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], float], operations: Collection[str]) -> None:
         self._store = store
         self._clock = clock
+        self._operations = operations
 
     def load(self, scenario: Scenario | None) -> None:
         """Start on a scenario; without one keep what is there, or take the built-in one if nothing is."""
@@ -118,9 +122,14 @@ class Control:
     def add_fault(self, fault: Mapping[str, Any]) -> ActiveFault:
         """Let a fault happen; see :class:`cloudretry.emulator.faults.Fault`.
 
-        :raises ScenarioError: it is not a fault.
+        :raises ScenarioError: it is not a fault, or one of an operation that is not served and so would hit nothing.
         """
         parsed = faults.parse(fault)
+        if parsed.operation != "*" and parsed.operation not in self._operations:
+            raise ScenarioError(
+                f"fault: operation: {parsed.operation!r} is no call of the clouds; use one of "
+                f"{', '.join(sorted(self._operations))}, or * for any"
+            )
         with self._store.transaction(self._clock()) as tx:
             return faults.add(tx, parsed)
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import yaml
 from pydantic import (
@@ -33,70 +33,17 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 
+from cloudretry.emulator import documents
 from cloudretry.emulator.credentials import CREDENTIALS
 from cloudretry.emulator.errors import ScenarioError
 
 __all__ = ["BULK_FORMATS", "Scenario", "StrictModel", "explain", "parse_document"]
 
-POOL_SCOPE_STATES = ("Enabling", "Enabled", "EnableFailed", "Disabling", "Disabled")
-WORKSPACE_STATES = ("INIT", "WAITING", "RUNNING", "SUCCESS", "COMPLETE", "FAIL", "FAILED")
-EHPC_STATES = ("QUEUED", "RUNNING", "FINISHED")
-VISUALIZATION_STATES = (
-    "UNKNOWN",
-    "INIT",
-    "IMAGE_CREATING",
-    "IMAGE_FAILED",
-    "SUBMIT_TRYING",
-    "SUBMIT_FAILED",
-    "DELETE_FAILED",
-    "WAITING",
-    "RUNNING",
-    "KILLING",
-    "COMPLETED",
-    "FAILED",
-    "KILLED",
-    "CANCELED",
-    "LOST",
-    "SCALING",
-    "SUBMIT_MODEL_FAILED",
-    "DEPLOY_SERVICE_FAILED",
-    "CHECK_INIT",
-    "CHECK_RUNNING",
-    "CHECK_RUNNING_COMPLETED",
-    "CHECK_FAILED",
-)
-DRS_STATES = (
-    "CREATING",
-    "CREATE_FAILED",
-    "CONFIGURATION",
-    "STARTJOBING",
-    "WAITING_FOR_START",
-    "START_JOB_FAILED",
-    "PAUSING",
-    "PAUSEING",
-    "FULL_TRANSFER_STARTED",
-    "FULL_TRANSFER_FAILED",
-    "FULL_TRANSFER_COMPLETE",
-    "INCRE_TRANSFER_STARTED",
-    "INCRE_TRANSFER_FAILED",
-    "RELEASE_RESOURCE_STARTED",
-    "RELEASE_RESOURCE_FAILED",
-    "RELEASE_RESOURCE_COMPLETE",
-    "REBUILD_NODE_STARTED",
-    "REBUILD_NODE_FAILED",
-    "CHANGE_JOB_STARTED",
-    "CHANGE_JOB_FAILED",
-    "DELETED",
-    "CHILD_TRANSFER_STARTING",
-    "CHILD_TRANSFER_STARTED",
-    "CHILD_TRANSFER_COMPLETE",
-    "CHILD_TRANSFER_FAILED",
-    "RELEASE_CHILD_TRANSFER_STARTED",
-    "RELEASE_CHILD_TRANSFER_COMPLETE",
-    "NODE_UPGRADE_START",
-    "NODE_UPGRADE_COMPLETE",
-    "NODE_UPGRADE_FAILED",
-)
+POOL_SCOPE_STATES: tuple[str, ...] = get_args(documents.PoolScopeState)
+WORKSPACE_STATES: tuple[str, ...] = get_args(documents.WorkspaceState)
+EHPC_STATES: tuple[str, ...] = get_args(documents.EhpcState)
+VISUALIZATION_STATES: tuple[str, ...] = get_args(documents.VisualizationState)
+DRS_STATES: tuple[str, ...] = get_args(documents.DrsState)
 
 BULK_FORMATS: Mapping[str, str] = {
     "visualizationJobs": "{n}",

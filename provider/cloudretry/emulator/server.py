@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from cloudretry.emulator.credentials import CREDENTIALS, Credentials
 from cloudretry.emulator.errors import EmulatorError
 
 if TYPE_CHECKING:
+    from cloudretry.emulator import documents
     from cloudretry.emulator.control import Control, TargetView
     from cloudretry.emulator.faults import ActiveFault
     from cloudretry.emulator.requestlog import RequestRecord
@@ -81,7 +82,7 @@ class Emulator:
         :raises EmulatorError: the port is in use, or the state cannot be used.
         """
         from cloudretry.actions import OPERATIONS
-        from cloudretry.emulator.app import build_app
+        from cloudretry.emulator.app import build_app, routing_table
         from cloudretry.emulator.control import Control
         from cloudretry.emulator.store import Store
         from cloudretry.emulator.uvicorn_server import Server
@@ -92,10 +93,11 @@ class Emulator:
             listener = undo.enter_context(_listen(self._host, self._port))
             store = Store(self._state)
             undo.callback(store.close)
-            control = Control(store, self._clock)
+            table = routing_table(OPERATIONS)
+            control = Control(store, self._clock, table.keys())
             control.load(self._scenario)
             leaving = asyncio.Event()
-            server = Server(build_app(store, control, self._clock, leaving, OPERATIONS), leaving)
+            server = Server(build_app(store, control, self._clock, leaving, table), leaving)
             undo.pop_all()
         self._store, self._control, self._server = store, control, server
         self._url = _url_of(self._host, listener)
@@ -159,12 +161,16 @@ class Emulator:
         """Start afresh on the present scenario."""
         self._controlled().reset()
 
-    def add_fault(self, operation: str, **fault: Any) -> ActiveFault:
+    def add_fault(self, operation: str, **fault: Unpack[documents.Fault]) -> ActiveFault:
         """Let the next request of an operation go wrong; see :class:`cloudretry.emulator.faults.Fault`.
 
-        :raises ScenarioError: it is not a fault.
+        :raises ScenarioError: it is not a fault, or no call of the clouds has that name.
         """
         return self._controlled().add_fault({"operation": operation, **fault})
+
+    def faults(self) -> list[ActiveFault]:
+        """Every fault since the scenario was loaded, spent ones too, and how many requests each has hit."""
+        return self._controlled().faults()
 
     def clear_faults(self) -> None:
         """Let everything go right again."""
