@@ -45,7 +45,7 @@ TIMEOUTS = "__timeouts"
 """Hidden input: the seconds that a create and an update may take."""
 
 FAILURE = "failure"
-"""Output: why the last run fails the ``up``. The dynamic provider cannot fail and keep the state, so the program does."""
+"""Output: why the last run fails the ``up``. The dynamic provider cannot fail and keep the state; the program does."""
 
 _HIDDEN = frozenset({"__provider", JOURNAL_KEY, TIMEOUTS})
 
@@ -91,9 +91,7 @@ class ActionProvider(ResourceProvider):
         lifecycle.note_saved(backend, resource, olds)
         interrupted = lifecycle.is_interrupted(backend, resource, self._action, olds)
         # A place that is not the pinned one is reported by the update: an error in here would be shown as a traceback.
-        difference = lifecycle.diff(
-            self._action, olds, _visible(_news), lifecycle.NOWHERE, interrupted=interrupted
-        )
+        difference = lifecycle.diff(self._action, olds, _visible(_news), lifecycle.NOWHERE, interrupted=interrupted)
         changes = bool(difference.changes) or bool(_olds.get(FAILURE))
         return DiffResult(changes=changes, replaces=list(difference.replaces))
 
