@@ -19,14 +19,11 @@ __all__ = ["cloudretry_emulator", "cloudretry_stack"]
 
 
 @pytest.fixture
-def cloudretry_emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmulatedClouds]:
+def cloudretry_emulator() -> Iterator[EmulatedClouds]:
     """The clouds on a free port of this machine; the provider and the clouds' own tools find it by the environment."""
-    from pulumi_cloudretry.testing import EmulatedClouds, forget_the_clouds
+    from pulumi_cloudretry.testing import EmulatedClouds
 
-    with EmulatedClouds() as clouds:
-        forget_the_clouds(monkeypatch)
-        for name, value in clouds.environment().items():
-            monkeypatch.setenv(name, value)
+    with EmulatedClouds() as clouds, clouds.in_environment():
         yield clouds
 
 

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pulumi
 import pytest
 import requests
+from pulumi import automation
 
 import pulumi_cloudretry as cloudretry
-from cloudretry.emulator import ScenarioError
-from pulumi_cloudretry.testing import EmulatedClouds, StackFactory
+from cloudretry.version import __version__
+from pulumi_cloudretry.testing import EmulatedClouds, Scenario, ScenarioError, StackFactory, recorded
 
-ONE_JOB = {
+ONE_JOB: Scenario = {
     "drsJobs": [
         {
             "id": "jb1",
@@ -112,26 +116,109 @@ def test_a_function_is_run_as_a_program_and_fires_again_for_another_trigger(
 
 
 @pytest.mark.engine
-def test_a_project_is_run_from_a_copy(
+def test_a_failed_up_raises_and_what_it_recorded_can_be_looked_at(
+    cloudretry_emulator: EmulatedClouds, cloudretry_stack: StackFactory
+) -> None:
+    cloudretry_emulator.load(
+        {
+            "drsJobs": [
+                {"id": "jb1", "state": "FULL_TRANSFER_FAILED", "afterRetry": [["START_JOB_FAILED", 0]]},
+            ]
+        }
+    )
+    stack = cloudretry_stack(program, config={"release": automation.ConfigValue("planted", secret=True)})
+    assert recorded(stack) == {}
+
+    with pytest.raises(automation.CommandError, match="jb1: it is START_JOB_FAILED"):
+        stack.up()
+
+    orders = recorded(stack)["orders"]
+    assert (orders["status"], orders["triggers"]) == ("Failed", {"release": "planted"})
+    assert [(result["target"], result["attempts"]) for result in orders["results"]] == [("jb1", 1)]
+    assert stack.outputs() == {}
+
+
+@pytest.mark.engine
+def test_a_project_is_run_where_it_lies_with_what_it_names_by_path_and_nothing_is_written_there(
     cloudretry_emulator: EmulatedClouds, cloudretry_stack: StackFactory, tmp_path: Path
 ) -> None:
+    (tmp_path / "jobs.txt").write_text("jb1", encoding="utf-8")
     project = tmp_path / "orders"
     project.mkdir()
     (project / "Pulumi.yaml").write_text("name: orders\nruntime: python\n", encoding="utf-8")
-    (project / "__main__.py").write_text(
-        "from pulumi_cloudretry import drs\ndrs.JobBatchRetry('orders', jobs=[{'job_id': 'jb1'}])\n",
+    (project / "Pulumi.dev.yaml").write_text(
+        "encryptionsalt: v1:of-another-passphrase\n"
+        "config:\n"
+        "  orders:release: '7'\n"
+        "  cloudretry:huaweicloud: {region: eu-de, secretKey: {secure: AAAA}}\n",
         encoding="utf-8",
     )
+    (project / "__main__.py").write_text(
+        "import pathlib, pulumi\n"
+        "from pulumi_cloudretry import drs\n"
+        "orders = drs.JobBatchRetry(\n"
+        "    'orders',\n"
+        "    jobs=[{'job_id': pathlib.Path('../jobs.txt').read_text()}],\n"
+        "    triggers={'release': pulumi.Config().require('release')},\n"
+        ")\n",
+        encoding="utf-8",
+    )
+    before = {path: path.read_bytes() for path in project.iterdir()}
     cloudretry_emulator.load(ONE_JOB)
 
-    stack = cloudretry_stack(project)
+    stack = cloudretry_stack(project, stack="dev", config={"cloudretry:huaweicloud.accessKey": "given"})
     preview = stack.preview()
     assert preview.change_summary["create"] == 2
     assert cloudretry_emulator.fired() == {}
     stack.up()
 
     assert cloudretry_emulator.fired() == {"jb1": 1}
-    assert sorted(path.name for path in project.iterdir()) == ["Pulumi.yaml", "__main__.py"]
+    assert recorded(stack)["orders"]["triggers"] == {"release": "7"}
+    settings = stack.get_all_config()
+    assert json.loads(settings["cloudretry:huaweicloud"].value) == {"region": "eu-de", "accessKey": "given"}
+    assert {path: path.read_bytes() for path in project.iterdir()} == before
+
+
+@pytest.mark.engine
+def test_stacks_of_one_test_share_the_clouds_and_nothing_else(
+    cloudretry_emulator: EmulatedClouds, cloudretry_stack: StackFactory
+) -> None:
+    def program_of(job: str) -> Callable[[], None]:
+        return lambda: cloudretry.drs.JobBatchRetry("retry", jobs=[{"job_id": job}]) and None
+
+    cloudretry_emulator.load({"drsJobs": [{"count": 2, "idFormat": "jb{n}", "state": "FULL_TRANSFER_FAILED"}]})
+    first = cloudretry_stack(program_of("jb1"), stack="first")
+    second = cloudretry_stack(program_of("jb2"), project="another")
+    with ThreadPoolExecutor() as threads:
+        for running in [threads.submit(stack.up) for stack in (first, second)]:
+            running.result()
+
+    assert cloudretry_emulator.fired() == {"jb1": 1, "jb2": 1}
+    assert [recorded(stack)["retry"]["jobs"] for stack in (first, second)] == [[{"jobId": "jb1"}], [{"jobId": "jb2"}]]
+
+
+@pytest.mark.engine
+def test_plugins_of_other_providers_are_lent_to_the_stacks(
+    cloudretry_emulator: EmulatedClouds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    persons = tmp_path / "persons-own"
+    for name in ("resource-another-v1.2.3", "resource-cloudretry-v0.0.1"):
+        (persons / "plugins" / name).mkdir(parents=True)
+        (persons / "plugins" / name / name.rpartition("-v")[0]).write_text("")
+    monkeypatch.setenv("PULUMI_HOME", str(persons))
+
+    factory = StackFactory(tmp_path / "pulumi", cloudretry_emulator)
+
+    listed = subprocess.run(
+        ["pulumi", "plugin", "ls", "--json"],
+        env={**os.environ, **factory.environment()},
+        capture_output=True,
+        check=True,
+    )
+    assert {(plugin["name"], plugin["version"]) for plugin in json.loads(listed.stdout)} == {
+        ("another", "1.2.3"),
+        ("cloudretry", __version__),
+    }
 
 
 @pytest.mark.engine
@@ -143,10 +230,10 @@ def test_a_folder_without_a_project_is_an_error_that_says_so(cloudretry_stack: S
 # --- the plugin, in a project of its own ---
 
 
-def run_pytest(folder: Path, test: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_pytest(folder: Path, test: str, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_project.py").write_text(test, encoding="utf-8")
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rs", "-q", "-W", "error", "--strict-markers"],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rs", "-q", "-W", "error", *options],
         cwd=folder,
         env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")} | environment,
         capture_output=True,
@@ -171,3 +258,56 @@ def test_without_a_pulumi_cli_the_test_is_skipped_with_the_reason(tmp_path: Path
     assert done.returncode == 0, done.stdout
     assert "1 skipped" in done.stdout
     assert "the Pulumi CLI is not on PATH; install it" in done.stdout
+
+
+def test_workers_that_run_tests_at_the_same_time_have_emulators_of_their_own(tmp_path: Path) -> None:
+    test = (
+        "import pytest, requests\n"
+        "@pytest.mark.parametrize('number', range(4))\n"
+        "def test_a_retry(number, cloudretry_emulator):\n"
+        "    cloudretry_emulator.load({'drsJobs': [{'id': 'jb1', 'state': 'FULL_TRANSFER_FAILED'}]})\n"
+        "    place = cloudretry_emulator.environment()\n"
+        "    requests.post(\n"
+        "        f\"{cloudretry_emulator.url}/v3/{place['HW_PROJECT_ID']}/jobs/batch-retry-task\",\n"
+        "        headers={'X-Auth-Token': place['HW_AUTH_TOKEN']},\n"
+        "        json={'jobs': [{'job_id': 'jb1'}]},\n"
+        "    ).raise_for_status()\n"
+        "    assert cloudretry_emulator.fired() == {'jb1': 1}\n"
+    )
+    done = run_pytest(tmp_path, test, "-n", "2")
+    assert done.returncode == 0, done.stdout
+    assert "4 passed" in done.stdout
+
+
+@pytest.mark.engine
+def test_mocks_and_stacks_live_side_by_side(tmp_path: Path) -> None:
+    test = (
+        "import pulumi, pytest\n"
+        "from pulumi_cloudretry import drs\n"
+        "class Mocks(pulumi.runtime.Mocks):\n"
+        "    def new_resource(self, args):\n"
+        "        return 'an-id', {**args.inputs, 'status': 'Skipped'}\n"
+        "    def call(self, args):\n"
+        "        return {}\n"
+        "def program():\n"
+        "    pulumi.export('status', drs.JobBatchRetry('orders', jobs=[{'job_id': 'jb1'}]).status)\n"
+        "def mocked():\n"
+        "    pulumi.runtime.set_mocks(Mocks())\n"
+        "    seen = []\n"
+        "    @pulumi.runtime.test\n"
+        "    def run():\n"
+        "        orders = drs.JobBatchRetry('orders', jobs=[{'job_id': 'jb1'}])\n"
+        "        return orders.status.apply(seen.append)\n"
+        "    run()\n"
+        "    return seen\n"
+        "def test_before():\n"
+        "    assert mocked() == ['Skipped']\n"
+        "def test_a_stack(cloudretry_emulator, cloudretry_stack):\n"
+        "    cloudretry_emulator.load({'drsJobs': [{'id': 'jb1', 'state': 'FULL_TRANSFER_FAILED'}]})\n"
+        "    assert cloudretry_stack(program).up().outputs['status'].value == 'Succeeded'\n"
+        "def test_after():\n"
+        "    assert mocked() == ['Skipped']\n"
+    )
+    done = run_pytest(tmp_path, test, "-p", "no:xdist", "-p", "no:randomly")
+    assert done.returncode == 0, done.stdout
+    assert "3 passed" in done.stdout

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from cloudretry.config import ENVIRONMENT, KEY_PAIRS
-from cloudretry.emulator import Emulator
+from cloudretry.emulator import Emulator, documents
 
-if TYPE_CHECKING:
-    import pytest
-
-__all__ = ["EmulatedClouds", "forget_the_clouds"]
+__all__ = ["EmulatedClouds"]
 
 
 class EmulatedClouds(Emulator):
@@ -21,13 +19,13 @@ class EmulatedClouds(Emulator):
 
     ::
 
-        with EmulatedClouds() as clouds:
+        with EmulatedClouds() as clouds, clouds.in_environment():
             clouds.load({"drsJobs": [{"id": "jb1", "state": "FULL_TRANSFER_FAILED"}]})
             ...
             assert clouds.fired() == {"jb1": 1}
     """
 
-    def load(self, scenario: Mapping[str, Any] | str | Path) -> None:
+    def load(self, scenario: documents.Scenario | str | Path) -> None:
         """Start afresh on a scenario, or on the one in a YAML or JSON file: its targets, no requests, no faults.
 
         :raises ScenarioError: it cannot be read, or is not a scenario.
@@ -40,6 +38,24 @@ class EmulatedClouds(Emulator):
         """The variables by which the provider, and the clouds' own tools, use this emulator."""
         return self.credentials.environment(self.url)
 
+    @contextmanager
+    def in_environment(self) -> Iterator[None]:
+        """Have this process, and what it starts, use this emulator.
+
+        Every other variable that the provider would read is out of the environment meanwhile: a person's account is no
+        test's.
+        """
+        ours = self.environment()
+        names = {*ours, *_variables()}
+        before = {name: os.environ.pop(name) for name in names if name in os.environ}
+        os.environ.update(ours)
+        try:
+            yield
+        finally:
+            for name in names:
+                os.environ.pop(name, None)
+            os.environ.update(before)
+
     def fired(self) -> Counter[str]:
         """How often each target was retried since the scenario was loaded, by its id; those that were not are left out.
 
@@ -48,8 +64,9 @@ class EmulatedClouds(Emulator):
         return Counter({target.id: target.times_fired for target in self.targets() if target.times_fired})
 
 
-def forget_the_clouds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take every variable out of the environment that the provider would read: a person's account is no test's."""
-    pairs = [name for rows in KEY_PAIRS.values() for row in rows for name in row.values()]
-    for name in [*(name for names in ENVIRONMENT.values() for name in names), *pairs]:
-        monkeypatch.delenv(name, raising=False)
+def _variables() -> Iterator[str]:
+    for names in ENVIRONMENT.values():
+        yield from names
+    for rows in KEY_PAIRS.values():
+        for row in rows:
+            yield from row.values()

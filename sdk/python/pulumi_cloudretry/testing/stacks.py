@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import sys
@@ -12,15 +14,12 @@ from typing import Any
 import yaml
 from pulumi import automation
 
-from cloudretry.plugin.install import install
+from cloudretry.plugin.install import folder_of, install
 from pulumi_cloudretry.testing.clouds import EmulatedClouds
 
-__all__ = ["StackFactory", "why_no_engine"]
+__all__ = ["StackFactory", "recorded", "why_no_engine"]
 
-_LINKED = (".venv", "venv", "node_modules")
-"""Folders of a project that are not copied but linked."""
-
-_LEFT_OUT = shutil.ignore_patterns(".git", "__pycache__", ".pytest_cache", *_LINKED)
+_OUR_TYPES = ("cloudretry:", "pulumi-python:dynamic/cloudretry/")
 
 
 def why_no_engine() -> str:
@@ -30,10 +29,25 @@ def why_no_engine() -> str:
     return ""
 
 
-class StackFactory:
-    """Makes stacks in a folder of their own: state, the engine's home, the journal and copies of programs.
+def recorded(stack: automation.Stack) -> dict[str, dict[str, Any]]:
+    """The outputs of each retry in the stack's state, by the resource's name, with the names that Pulumi gives them.
 
-    ``PULUMI_HOME`` and ``PULUMI_BACKEND_URL`` of the environment are not used, and no account of Pulumi Cloud is.
+    They are there after an ``up`` that failed as well, when ``stack.outputs()`` still holds those of the last one that
+    went well. Secrets are in clear.
+    """
+    deployment = stack.export_stack().deployment or {}
+    return {
+        resource["urn"].rpartition("::")[2]: _in_clear(resource["outputs"])
+        for resource in deployment.get("resources") or ()
+        if resource["type"].startswith(_OUR_TYPES) and "outputs" in resource
+    }
+
+
+class StackFactory:
+    """Makes stacks in a folder of their own: their state, the engine's home and the journal.
+
+    ``PULUMI_HOME`` and ``PULUMI_BACKEND_URL`` of the environment are not used, and no account of Pulumi Cloud is. The
+    plugins of other providers that are installed in the person's own home are lent to the stacks.
     """
 
     def __init__(self, folder: Path, clouds: EmulatedClouds) -> None:
@@ -43,6 +57,7 @@ class StackFactory:
         self._backend.mkdir(parents=True, exist_ok=True)
         self.home = folder / "home"
         install(self.home)
+        _lend_plugins(Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi"), self.home)
 
     def __call__(
         self,
@@ -50,14 +65,17 @@ class StackFactory:
         *,
         stack: str = "test",
         project: str = "test",
-        config: Mapping[str, str] | None = None,
+        config: Mapping[str, str | automation.ConfigValue] | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> automation.Stack:
         """A stack of a program: a function that declares resources, or the folder of a project.
 
-        A project is copied, so nothing is written next to it; its name is its own. ``config`` is set on the stack by
-        full keys such as ``cloudretry:pollInterval``. ``environment`` is added to the test's own. The same stack and
-        project give the same stack again, also with another program.
+        A project's program runs where it lies, its name is its own, and what there is to write (the stack's settings)
+        is written elsewhere. If it has settings for a stack of this name, they are read, without the secrets, which a
+        test has no key for. ``config`` is set as ``pulumi config set --path`` would: ``release``,
+        ``cloudretry:pollInterval``, ``cloudretry:huaweicloud.region``; a secret is an ``automation.ConfigValue``.
+        ``environment`` is added to the test's own. The same stack and project give the same stack again, also with
+        another program.
 
         :raises FileNotFoundError: the folder holds no ``Pulumi.yaml``.
         """
@@ -67,10 +85,16 @@ class StackFactory:
             options.work_dir = str(self._work_folder(project))
             made = automation.create_or_select_stack(stack, project_name=project, program=program, opts=options)
         else:
-            work_dir = str(self._copy(Path(program).resolve()))
+            work_dir = str(self._project_folder(Path(program).resolve(), stack))
             made = automation.create_or_select_stack(stack, work_dir=work_dir, opts=options)
-        for key, value in (config or {}).items():
-            made.set_config(key, automation.ConfigValue(value))
+        if config:
+            made.set_all_config(
+                {
+                    key: value if isinstance(value, automation.ConfigValue) else automation.ConfigValue(value)
+                    for key, value in config.items()
+                },
+                path=True,
+            )
         return made
 
     def environment(self) -> dict[str, str]:
@@ -86,27 +110,34 @@ class StackFactory:
         }
 
     def _work_folder(self, name: str) -> Path:
-        folder = self.folder / "programs" / name
+        folder = self.folder / "projects" / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def _copy(self, source: Path) -> Path:
+    def _project_folder(self, source: Path, stack: str) -> Path:
+        """A folder with the project's file, which leads to the program, and the stack's settings."""
         described = next((path for name in ("yaml", "yml") if (path := source / f"Pulumi.{name}").is_file()), None)
         if described is None:
             raise FileNotFoundError(f"{source}: no Pulumi.yaml in here; name the folder of a Pulumi project")
-        copy = self._work_folder(source.name)
-        shutil.copytree(source, copy, ignore=_LEFT_OUT, dirs_exist_ok=True)
-        for name in _LINKED:
-            if (source / name).is_dir() and not (copy / name).exists():
-                (copy / name).symlink_to(source / name)
+        folder = self._work_folder(f"{source.name}-{hashlib.sha256(bytes(source)).hexdigest()[:8]}")
         project = yaml.safe_load(described.read_text(encoding="utf-8"))
+        settings = source / project.pop("stackConfigDir", "") / f"Pulumi.{stack}.yaml"
         _make_absolute(project, source)
-        (copy / described.name).write_text(yaml.safe_dump(project, sort_keys=False), encoding="utf-8")
-        return copy
+        _write(folder / "Pulumi.yaml", project)
+        ours = folder / settings.name
+        if settings.is_file() and not ours.exists():
+            config = (yaml.safe_load(settings.read_text(encoding="utf-8")) or {}).get("config") or {}
+            _write(ours, {"config": _without_secrets(config)})
+        return folder
 
 
-def _make_absolute(project: Mapping[str, Any], source: Path) -> None:
+def _write(path: Path, document: Mapping[str, Any]) -> None:
+    path.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")
+
+
+def _make_absolute(project: dict[str, Any], source: Path) -> None:
     """Let what a project names by a path of its folder stay what it is."""
+    project["main"] = str(source / project.get("main", ""))
     runtime = project.get("runtime")
     options = (runtime.get("options") if isinstance(runtime, dict) else None) or {}
     if "virtualenv" in options:
@@ -115,3 +146,33 @@ def _make_absolute(project: Mapping[str, Any], source: Path) -> None:
         for plugin in plugins:
             if "path" in plugin:
                 plugin["path"] = str((source / plugin["path"]).resolve())
+
+
+def _without_secrets(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_secrets(value) if isinstance(value, dict) else value
+        for key, value in config.items()
+        if not (isinstance(value, dict) and value.keys() == {"secure"})
+    }
+
+
+def _lend_plugins(theirs: Path, home: Path) -> None:
+    """Have what is installed in one home in the other one too; this provider's own plugin is there already."""
+    ours = folder_of(home)
+    for plugin in (theirs / "plugins").glob("*-*-v*/"):
+        lent = ours.with_name(plugin.name)
+        if plugin.name.startswith("resource-cloudretry-") or lent.exists():
+            continue
+        # The engine takes no link for a plugin's folder.
+        lent.mkdir()
+        for file in plugin.iterdir():
+            (lent / file.name).symlink_to(file)
+
+
+def _in_clear(value: Any) -> Any:
+    """What the state holds, its secrets as plain values."""
+    if isinstance(value, dict):
+        if "plaintext" in value and len(value) == 2:
+            return json.loads(value["plaintext"])
+        return {name: _in_clear(item) for name, item in value.items()}
+    return [_in_clear(item) for item in value] if isinstance(value, list) else value
