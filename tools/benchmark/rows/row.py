@@ -1,0 +1,47 @@
+"""A row of the table: what it measures, how that is judged, and how it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmark.bench import Attempt, Bench
+
+__all__ = ["Finding", "Measured", "Row", "table"]
+
+Measured = Mapping[str, Any]
+"""What a row measured, as JSON: every single measurement."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A line of the table. ``met`` is ``None`` where there is no target; ``others`` is what other contenders take."""
+
+    what: str
+    target: str
+    figure: str
+    met: bool | None = None
+    others: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """``about`` says what is measured, as a paragraph of the page.
+
+    ``plan`` gives the attempts, which fill in the measurements as they are carried out; ``findings`` reads them, and
+    ``details`` tells them all. Neither minds what is missing because it failed.
+    """
+
+    letter: str
+    title: str
+    about: str
+    plan: Callable[[Bench, dict[str, Any]], Sequence[Attempt]]
+    findings: Callable[[Measured], list[Finding]]
+    details: Callable[[Measured], str]
+
+
+def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
