@@ -3,13 +3,14 @@ PYTHON ?= python3
 JOBS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup venv env demo lint test test-fast chaos sdk docs dist
+.PHONY: help setup venv env demo lint test test-fast chaos bench sdk docs dist
 
 help:
 	@echo 'make demo        set everything up and watch five retries fire, once each, on the emulator'
 	@echo 'make test        lint, types and every test'
 	@echo 'make test-fast   the same without the tests that drive the Pulumi engine'
 	@echo 'make chaos       500 runs with kills and faults, judged by the effects (CHAOS="--runs 50 --seed 2")'
+	@echo 'make bench       what it costs, beside others, into docs/benchmark.md (BENCH="--quick" for a look)'
 	@echo 'make lint        lint, format and types only'
 	@echo 'make sdk         schema.json and the SDKs, generated from the actions'
 	@echo 'make docs        docs/reference, generated from the actions and the configuration'
@@ -43,6 +44,10 @@ test-fast: lint
 
 chaos: setup
 	.venv/bin/python tools/chaos.py $(CHAOS)
+
+bench:
+	@$(PYTHON) tools/setup.py --bench
+	@.venv/bin/python tools/bench.py $(BENCH)
 
 sdk:
 	@$(PYTHON) tools/setup.py --no-engine --gensdk

@@ -29,8 +29,8 @@ from rich.console import Console
 BUILD, DOCS = ROOT / "build/benchmark", ROOT / "docs"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Measure, print and write. Returns the exit code."""
+def parser() -> argparse.ArgumentParser:
+    """What can be asked for."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="fewer and smaller runs: minutes instead of an hour")
     parser.add_argument("--rows", default=",".join(ROWS), help=f"only these rows (default {','.join(ROWS)})")
@@ -42,11 +42,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--into-docs", action="store_true", help="write to docs/ also what is no whole run")
     parser.add_argument("--page", action="store_true", help="measure nothing; make docs/ anew from docs/benchmark.json")
     parser.add_argument("--profile", type=int, metavar="N", help="only show where the plugin's time goes in row a")
-    options = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print and write. Returns the exit code."""
+    asked = parser()
+    options = asked.parse_args(arguments)
     for name, known in (("rows", ROWS), ("only", CONTENDERS)):
         chosen = getattr(options, name).split(",")
         if unknown := [one for one in chosen if one not in known]:
-            parser.error(f"--{name}: there is no {', '.join(unknown)}; there are {', '.join(known)}")
+            asked.error(f"--{name}: there is no {', '.join(unknown)}; there are {', '.join(known)}")
         setattr(options, name, chosen)
     signal.signal(signal.SIGTERM, _interrupt)
     try:

@@ -17,10 +17,13 @@ class PipWork(Work):
     def __init__(self) -> None:
         super().__init__(io.StringIO())
         self.ran: list[str] = []
+        self.installed = ""
         self.pip_says: str | None = None
 
     def run(self, what: str, command: Any, **_options: Any) -> str:
         self.ran.append(what)
+        if what == "pip install":
+            self.installed = str(command[-1])
         if what == "python -m venv":
             environment = Path(command[-1])
             pip = environment / "lib/python3/site-packages/pip/__main__.py"
@@ -75,6 +78,19 @@ def test_a_lint_setting_installs_nothing(working_copy: Path, work: PipWork) -> N
     text = project.read_text()
     project.write_text(text.replace("[tool.pytest.ini_options]\n", "[tool.pytest.ini_options]\nxfail_strict = true\n"))
     assert project.read_text() != text
+    Venv(working_copy).make(work)
+    assert work.ran == []
+
+
+def test_the_benchmark_adds_to_it_what_it_needs_once_and_nobody_else_takes_it_out(
+    working_copy: Path, work: PipWork
+) -> None:
+    Venv(working_copy).make(work)
+    assert work.installed.endswith("[dev,witness]")
+    Venv(working_copy, ("bench",)).make(work)
+    assert work.installed.endswith("[dev,witness,bench]")
+    work.ran.clear()
+    Venv(working_copy, ("bench",)).make(work)
     Venv(working_copy).make(work)
     assert work.ran == []
 

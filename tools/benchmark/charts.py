@@ -95,21 +95,29 @@ def _resources(figure: Figure, measured: Mapping[str, Any]) -> None:
                     axes.bar(x, spread.median, width * 0.9, color=_COLOURS[name], label=label)
                     axes.errorbar(x, spread.median, _whiskers(spread), color=INK, capsize=2, linewidth=1)
                     axes.annotate(
-                        f"{spread.median:.1f}", (x, spread.greatest), (0, 2), textcoords="offset points", ha="center"
+                        f"{spread.median:.1f}",
+                        (x, spread.greatest),
+                        (0, 2),
+                        textcoords="offset points",
+                        ha="center",
+                        fontsize=8,
                     )
         for at, wall in enumerate(walls.values()):
             if "null" in wall and "floor" in wall:
                 goal = TARGET * ratios(wall["null"], wall["floor"]).median
                 axes.hlines(goal, at - 0.45, at + 0.45, color=INK, linestyle="dotted", linewidth=1.2)
         axes.set_xticks(range(len(walls)), [*walls])
+        axes.margins(y=0.12)
         axes.set_title(f"{size} resources, one target each", color=INK)
         axes.set_ylabel("times the floor")
         axes.axhline(1, color=INK, linewidth=0.8)
     figure.legend(*_legend(figure), loc="outside lower center", ncols=3, labelcolor=INK)
-    figure.suptitle(f"Whole `pulumi up`, ÷ as many components; dotted: {TARGET:.2f} × null plugin", fontsize=10)
+    figure.suptitle(f"Whole pulumi up, ÷ as many components; dotted: {TARGET:.2f} × null plugin", fontsize=10)
 
 
 def _growth(figure: Figure, measured: Mapping[str, Any]) -> None:
+    from matplotlib.ticker import NullFormatter
+
     figure.set_size_inches(9, 4)
     for axes, (step, _) in zip(_panels(figure, 1, len(STEPS)), STEPS, strict=True):
         for line, title in LINES.items():
@@ -122,16 +130,19 @@ def _growth(figure: Figure, measured: Mapping[str, Any]) -> None:
                 axes.errorbar(list(cost), middle, (low, high), color=_COLOURS[line], marker="o", capsize=2, label=title)
         axes.set_xscale("log")
         axes.set_yscale("log")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda value, _place: f"{value:,g}")
+            axis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("N")
         axes.set_ylabel("milliseconds for each")
         axes.set_title(step, color=INK)
         axes.grid(visible=True, color=INK, alpha=0.25, linewidth=0.6)
     figure.legend(*_legend(figure), loc="outside lower center", ncols=2, labelcolor=INK)
-    figure.suptitle("What one more costs as N grows: `pulumi up`, less that of an empty program", fontsize=10)
+    figure.suptitle("What one more costs as N grows: pulumi up, less that of an empty program", fontsize=10)
 
 
 def _panels(figure: Figure, rows: int, columns: int) -> Iterator[Axes]:
-    for axes in figure.subplots(rows, columns, squeeze=False).flat:
+    for axes in figure.subplots(rows, columns, squeeze=False, sharey=rows == 1).flat:
         axes.set_facecolor("none")
         yield axes
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-__all__ = ["Spread", "differences", "most_within", "ratios"]
+__all__ = ["Spread", "differences", "most_within", "ratios", "rounded"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,11 @@ class Spread:
         if self.count == 1:
             return f"{self.median:.{digits}f}{unit} (once)"
         return f"{self.median:.{digits}f}{unit} ({self.least:.{digits}f}–{self.greatest:.{digits}f})"
+
+
+def rounded(value: float) -> str:
+    """Three digits that count, and no exponent."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def ratios(values: Sequence[float], base: Sequence[float]) -> Spread:

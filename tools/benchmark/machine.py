@@ -19,10 +19,10 @@ def facts(engine: Engine) -> dict[str, str | int]:
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "cores": cores(),
-        "memoryGiB": round(psutil.virtual_memory().total / 2**30),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30),
         "python": platform.python_version(),
         "pulumi": engine.version().removeprefix("v"),
-        "pulumiSdk": version("pulumi"),
+        "pulumi_sdk": version("pulumi"),
         "grpcio": version("grpcio"),
         "cloudretry": __version__,
     }

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -121,11 +121,12 @@ def _all(one: Callable[[int], None], numbers: Sequence[int]) -> None:
 @contextmanager
 def _sampled(pid: int, file: Path) -> Iterator[None]:
     """Let py-spy look into a process meanwhile. Raises BenchError if it may not."""
-    if shutil.which("py-spy") is None:
-        raise BenchError("there is no py-spy; `make bench` installs it")
+    py_spy = Path(sys.executable).with_name("py-spy")
+    if not py_spy.exists():
+        raise BenchError("there is no py-spy, which `make bench` installs")
     sampler = subprocess.Popen(
         [
-            "py-spy",
+            py_spy,
             "record",
             f"--pid={pid}",
             f"--rate={RATE}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from benchmark.charts import CHARTS, draw
 from benchmark.contenders import CONTENDERS
 from benchmark.record import FILE, is_whole, scale_as_json, write
 from benchmark.rows import ROWS
-from benchmark.rows.row import Finding, table
+from benchmark.rows.row import Finding, table, wrapped
 
 __all__ = ["IMAGES", "PAGE", "page", "publish", "show"]
 
@@ -78,7 +77,7 @@ def _parts(found: Mapping[str, Any]) -> Iterator[str]:
     yield from _missed(findings, found)
     for letter, row in rows.items():
         yield f"## {letter}: {row.title}"
-        yield _wrapped(row.about)
+        yield wrapped(row.about)
         for name, (of, words, _) in CHARTS.items():
             if of == letter:
                 yield f"![{words}]({IMAGES}/{name})"
@@ -99,12 +98,12 @@ def _warnings(found: Mapping[str, Any]) -> Iterator[str]:
             parts.append(f"rows {', '.join(quick)} were measured with fewer and smaller runs than `make bench` does")
         if missing:
             parts.append(f"rows {', '.join(missing)} were not measured")
-        yield _wrapped(f"**This is no whole run:** {'; '.join(parts)}.")
+        yield wrapped(f"**This is no whole run:** {'; '.join(parts)}.")
     cores = found["machine"]["cores"]
     busy = {letter: row["load"] for letter, row in found["rows"].items() if row["load"] > BUSY * cores}
     if busy:
         loads = ", ".join(f"{letter} {load:g}" for letter, load in busy.items())
-        yield _wrapped(
+        yield wrapped(
             f"**The machine was busy with other work** before some rows (processes that wanted one of its {cores} "
             f"cores: {loads}). Their spread is wide, and their seconds are too many."
         )
@@ -130,21 +129,17 @@ def _missed(findings: Mapping[str, list[Finding]], found: Mapping[str, Any]) -> 
 def _machine(found: Mapping[str, Any]) -> str:
     machine = found["machine"]
     facts = [
-        ("system", f"{machine['system']}, {machine['cores']} cores, {machine['memoryGiB']} GiB"),
+        ("system", f"{machine['system']}, {machine['cores']} cores, {machine['memory_gib']} GiB"),
         ("Python", machine["python"]),
         ("Pulumi CLI", machine["pulumi"]),
-        ("Pulumi SDK for Python", machine["pulumiSdk"]),
+        ("Pulumi SDK for Python", machine["pulumi_sdk"]),
         ("grpcio", machine["grpcio"]),
         ("cloudretry", machine["cloudretry"]),
         ("measured on", ", ".join(sorted({row["date"] for row in found["rows"].values()}))),
     ]
     note = """The language host's question for all installed packages is answered with none, for every contender: it
     takes a second of each command and finds nothing here."""
-    return f"{table(('', ''), facts)}\n\n{_wrapped(note)}"
-
-
-def _wrapped(text: str) -> str:
-    return textwrap.fill(" ".join(text.split()), 120, break_long_words=False, break_on_hyphens=False)
+    return f"{table(('', ''), facts)}\n\n{wrapped(note)}"
 
 
 def _verdict(finding: Finding) -> str:

@@ -8,10 +8,11 @@ import os
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from bootstrap.work import ProgramError, SetupError, Work, replace_text
 
-_EXTRAS = "dev,witness"
+_EXTRAS = ("dev", "witness")
 _UNREACHABLE = (
     "NewConnectionError",
     "ConnectTimeoutError",
@@ -25,17 +26,24 @@ _UNREACHABLE = (
 
 
 class Venv:
-    """`.venv` of a working copy; made again only when what it is made from has changed."""
+    """`.venv` of a working copy; made again only when what it is made from has changed.
 
-    def __init__(self, root: Path) -> None:
+    ``more`` names extras of the package that are wanted beside those of developers and tests.
+    """
+
+    def __init__(self, root: Path, more: tuple[str, ...] = ()) -> None:
         self.root = root
+        self._extras = (*_EXTRAS, *more)
         self.path = root / ".venv"
         self.python = self.path / "bin" / "python"
         self._stamp = self.path / "made-from.json"
 
     def is_fresh(self) -> bool:
         """Whether it holds what pyproject.toml asks for now."""
-        return self._recorded() == self._wanted() and os.access(self.python, os.X_OK)
+        recorded, wanted = self._recorded(), self._wanted()
+        if recorded is None or not set(wanted["extras"]) <= set(recorded.get("extras", ())):
+            return False
+        return {**recorded, "extras": wanted["extras"]} == wanted and os.access(self.python, os.X_OK)
 
     def make(self, work: Work) -> None:
         """Create it or bring it up to date. Raises SetupError."""
@@ -61,7 +69,7 @@ class Venv:
         try:
             work.run(
                 "pip install",
-                [*pip, "install", "--editable", f"{self.root}[{_EXTRAS}]"],
+                [*pip, "install", "--editable", f"{self.root}[{','.join(self._extras)}]"],
                 cwd=self.root,
                 progress=lambda lines: f"{lines} lines so far",
             )
@@ -73,16 +81,20 @@ class Venv:
                 ) from error
             raise
 
-    def _wanted(self) -> dict[str, str]:
+    def _wanted(self) -> dict[str, Any]:
         with (self.root / "pyproject.toml").open("rb") as file:
             described = tomllib.load(file)
         # The settings of lint, types and tests change nothing in what is installed.
         described["tool"] = described["tool"]["hatch"]
         version = self.root / described["tool"]["version"]["path"]
         text = json.dumps(described, sort_keys=True) + version.read_text(encoding="utf-8")
-        return {"root": str(self.root), "sha256": hashlib.sha256(text.encode()).hexdigest()}
+        return {
+            "root": str(self.root),
+            "sha256": hashlib.sha256(text.encode()).hexdigest(),
+            "extras": list(self._extras),
+        }
 
-    def _recorded(self) -> dict[str, str] | None:
+    def _recorded(self) -> dict[str, Any] | None:
         try:
             recorded = json.loads(self._stamp.read_text(encoding="utf-8"))
         except (OSError, ValueError):

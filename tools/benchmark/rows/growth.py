@@ -8,7 +8,7 @@ from typing import Any
 from benchmark.bench import Attempt, Bench, check, turns
 from benchmark.cloud import Cloud
 from benchmark.contenders import FLOOR, NULL, PLUGIN, Contender
-from benchmark.figures import Spread
+from benchmark.figures import Spread, rounded
 from benchmark.rows.row import Finding, Measured, Row, table
 
 __all__ = ["GROWTH", "LINES", "for_each"]
@@ -73,7 +73,7 @@ def _findings(measured: Measured) -> list[Finding]:
     for line in ("batch", "plugin"):
         for step, _ in STEPS:
             cost = for_each(measured, line, step)
-            figures = [f"{spread.median:.3g} of {size:,}" for size, spread in cost.items()]
+            figures = [f"{rounded(spread.median)} of {size:,}" for size, spread in cost.items()]
             if figures:
                 what = f"{LINES[line].removeprefix('cloudretry, ')}, {step}: ms for each target"
                 found.append(Finding(what, "", ", ".join(figures)))
@@ -91,7 +91,7 @@ def _details(measured: Measured) -> str:
                     title,
                     f"{size:,}",
                     *(one.text() for one in seconds),
-                    *(f"{cost[step][size].median:.3g}" for step, _ in STEPS),
+                    *(rounded(cost[step][size].median) for step, _ in STEPS),
                     str(seconds[0].count),
                 ]
             )

@@ -55,7 +55,7 @@ def _measure(bench: Bench, kind: str, into: dict[str, Any]) -> str:
         "wall": round(took.wall, 3),
         "calls": len(looks),
         "targets": sum(call.targets for call in looks),
-        "mostInAnInterval": most_within([call.at for call in looks], into["interval"]),
+        "most_in_an_interval": most_within([call.at for call in looks], into["interval"]),
     }
     into.setdefault(kind, []).append(seen)
     return f"{took.wall:.2f} s, {seen['calls']} status calls for {seen['targets']} looks"
@@ -68,7 +68,7 @@ def _findings(measured: Measured) -> list[Finding]:
     target = f"≤ ⌈N/{measured['page']}⌉ + 1 = {most}"
     if not measured.get("fixed"):
         return [Finding(what, target, "not measured")]
-    counted = Spread.of([one["mostInAnInterval"] for one in measured["fixed"]])
+    counted = Spread.of([one["most_in_an_interval"] for one in measured["fixed"]])
     found = [
         Finding(
             what,
@@ -98,7 +98,7 @@ def _details(measured: Measured) -> str:
             _KINDS[kind],
             *(
                 Spread.of([one[name] for one in runs]).text(digits=digits)
-                for name, digits in (("wall", 1), ("calls", 0), ("targets", 0), ("mostInAnInterval", 0))
+                for name, digits in (("wall", 1), ("calls", 0), ("targets", 0), ("most_in_an_interval", 0))
             ),
         ]
         for kind in _KINDS

@@ -9,7 +9,7 @@ from benchmark.bench import Attempt, Bench, check, turns
 from benchmark.cloud import Cloud
 from benchmark.contenders import CONTENDERS, Contender
 from benchmark.figures import Spread, ratios
-from benchmark.rows.row import Finding, Measured, Row, table
+from benchmark.rows.row import Finding, Measured, Row, table, wrapped
 
 __all__ = ["RESOURCES", "STEPS", "TARGET"]
 
@@ -63,7 +63,7 @@ def _measure(bench: Bench, contender: Contender, size: int, into: dict[str, Any]
         for kind, seconds in (("wall", one.wall), ("cpu", one.cpu)):
             kept = into.setdefault(step, {}).setdefault(kind, {})
             kept.setdefault(contender.name, []).append(round(seconds, 3))
-    into.setdefault("stateBytes", {})[contender.name] = round(bytes_of_state / size)
+    into.setdefault("state_bytes", {})[contender.name] = round(bytes_of_state / size)
     return f"{', '.join(said)} (of that, the cloud's own: {cost:.2f} s)"
 
 
@@ -106,9 +106,9 @@ def _details(measured: Measured) -> str:
                     ]
                 )
         head = ("step", f"{size} resources", "seconds", "÷ null plugin", "÷ floor", "processor seconds", "rounds")
-        sizes = by_step.get("stateBytes", {})
+        sizes = by_step.get("state_bytes", {})
         state = ", ".join(f"{CONTENDERS[name].title} {sizes[name]:,}" for name in CONTENDERS if name in sizes)
-        parts += [table(head, lines), f"Bytes of state for each of the {size} resources: {state}."]
+        parts += [table(head, lines), wrapped(f"Bytes of state for each of the {size} resources: {state}.")]
     return "\n\n".join(parts)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from benchmark.bench import Attempt, Bench
 
-__all__ = ["Finding", "Measured", "Row", "table"]
+__all__ = ["Finding", "Measured", "Row", "table", "wrapped"]
 
 Measured = Mapping[str, Any]
 """What a row measured, as JSON: every single measurement."""
@@ -39,6 +40,11 @@ class Row:
     plan: Callable[[Bench, dict[str, Any]], Sequence[Attempt]]
     findings: Callable[[Measured], list[Finding]]
     details: Callable[[Measured], str]
+
+
+def wrapped(text: str) -> str:
+    """A paragraph in lines of the pages' width."""
+    return textwrap.fill(" ".join(text.split()), 120, break_long_words=False, break_on_hyphens=False)
 
 
 def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
