@@ -140,6 +140,19 @@ def test_what_fails_is_left_out_from_then_on_and_the_others_go_on(
     assert told.err == "its own words\n"
 
 
+def test_a_defect_in_one_attempt_costs_no_other_and_is_recorded_without_its_words(
+    idle_bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def breaks() -> str:
+        raise OSError("no space left in /home/somebody")
+
+    idle_bench.carry_out("a", [Attempt("x", "x", 1.0, breaks), Attempt("y", "y", 1.0, lambda: "well")])
+    assert [failure.why for failure in idle_bench.failures] == ["OSError"]
+    told = capsys.readouterr()
+    assert "a y: well" in told.out
+    assert "no space left in /home/somebody" in told.err
+
+
 def fake_row(letter: str, run: Callable[[dict[str, Any]], str]) -> Row:
     return Row(
         letter,

@@ -6,6 +6,7 @@ import itertools
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -171,12 +172,12 @@ class Bench:
             if attempt.key not in failed:
                 try:
                     told = attempt.run()
-                except BenchError as error:
+                except Exception as error:  # noqa: BLE001 - whatever one attempt runs into, the others are worth having
                     failed.add(attempt.key)
-                    first, *rest = str(error).splitlines()
-                    self.failures.append(Failure(row, attempt.words, first))
-                    told = f"FAILED: {first}"
-                    print("\n".join(rest), file=sys.stderr, flush=True)
+                    why, words = _told(error)
+                    self.failures.append(Failure(row, attempt.words, why))
+                    told = f"FAILED: {why}"
+                    print(words, file=sys.stderr, flush=True)
                 self.progress.done(attempt.cost)
                 print(f"{self.progress} {row} {attempt.words}: {told}", flush=True)
             else:
@@ -211,6 +212,15 @@ class Bench:
     def new_folder(self, name: str) -> Path:
         """The path of a folder that is not there yet."""
         return self.folder / f"{name}-{next(self._numbers)}"
+
+
+def _told(error: Exception) -> tuple[str, str]:
+    """Why it failed, in a line that may stand in the record, and all that is known of it."""
+    if isinstance(error, BenchError):
+        why, _, words = str(error).partition("\n")
+        return why, words
+    # Its own words may name what the record must not, such as paths.
+    return type(error).__name__, "".join(traceback.format_exception(error))
 
 
 def turns(rounds: Sequence[tuple[T, int]]) -> Iterator[T]:

@@ -26,7 +26,7 @@ from real_engine import path_to_engine  # type: ignore[import-not-found]  # noqa
 __all__ = ["ROOT", "BenchError", "Engine", "Stack", "Took", "configuration"]
 
 STACK = "bench"
-LONGEST_COMMAND = 1200.0
+LONGEST_COMMAND = 900.0
 """Seconds after which a command hangs."""
 
 

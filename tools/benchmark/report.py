@@ -38,8 +38,7 @@ checkpoints, and a cloud on the same machine that counts what reaches it; a run 
 exactly as often as it should be counts for nothing.
 
 A figure is the median, with the least and the greatest in parentheses; a ratio is taken round by round. Every single
-measurement is in [benchmark.json](benchmark.json). When to use a batch and what `--parallel` changes is told in
-[when it fires](when-it-fires.md) and in [configuration](configuration.md)."""
+measurement is in [benchmark.json](benchmark.json)."""
 
 _AGAIN = """\
 `make bench` measures everything anew and writes this page, the JSON and the charts: about three quarters of an hour on
