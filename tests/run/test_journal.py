@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -211,6 +212,7 @@ def test_the_journal_lists_the_resources_that_have_records(tmp_path: Path) -> No
 
 WRITER = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from cloudretry.model import Answer, FireOutcome
 from cloudretry.run.journal import Entry, EntryTarget, Journal, TriggerMark
@@ -302,13 +304,18 @@ def test_what_was_fired_counts_as_accepted_from_now_on(journal: ResourceJournal)
     assert found.answers == {key: Answer(FireOutcome.ACCEPTED) for key in ("jb1", "jb2")}
 
 
-def test_an_answer_that_said_yes_is_kept_and_the_others_are_overruled(journal: ResourceJournal) -> None:
-    journal.intend(entry())
-    journal.answered("f1", ANSWERS, "request-1")
-    journal.resolve(*journal.entries(), fired=True)
+@pytest.mark.parametrize(("fired", "said"), [(True, FireOutcome.ACCEPTED), (False, FireOutcome.NOT_SENT)])
+def test_a_clear_answer_is_kept_and_only_the_others_are_overruled(
+    journal: ResourceJournal, fired: bool, said: FireOutcome
+) -> None:
+    written = replace(entry(), targets=tuple(EntryTarget(f"jb{number}", 1) for number in range(1, 5)))
+    journal.intend(written)
+    journal.answered("f1", {**ANSWERS, "jb3": Answer(FireOutcome.UNKNOWN)}, "request-1")
+    journal.resolve(*journal.entries(), fired=fired)
     (found,) = journal.entries()
-    assert found.answers == {"jb1": ANSWERS["jb1"], "jb2": Answer(FireOutcome.ACCEPTED)}
+    assert found.answers == {**ANSWERS, "jb3": Answer(said), "jb4": Answer(said)}
     assert found.request_id == "request-1"
+    assert found.unclear == ()
 
 
 def test_half_an_answer_does_not_stand_in_the_way(journal: ResourceJournal) -> None:

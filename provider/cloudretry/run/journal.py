@@ -92,6 +92,16 @@ class Entry:
     answers: Mapping[str, Answer] | None = None
     request_id: str = ""
 
+    @property
+    def unclear(self) -> tuple[str, ...]:
+        """The targets of which no answer tells what became of them."""
+        answers = self.answers or {}
+        return tuple(
+            target.key
+            for target in self.targets
+            if target.key not in answers or answers[target.key].outcome is FireOutcome.UNKNOWN
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class ResourceJournal:
@@ -114,21 +124,21 @@ class ResourceJournal:
             ) from None
 
     def resolve(self, entry: Entry, *, fired: bool) -> None:
-        """Take somebody's word for what became of an open fire. For the holder of the lock.
+        """Take somebody's word for what became of the targets of an open fire that have no clear answer.
 
-        One that was ``fired`` counts as accepted from now on, and the next run looks what came of it; without, the
-        record is removed.
+        Those that were ``fired`` count as accepted from now on, and the next run looks what came of it; the others as
+        not sent. A record that then says nothing else is removed. For the holder of the lock.
 
         :raises JournalError: it cannot be done, and the record stands as it was.
         """
-        accepted = {target.key: Answer(FireOutcome.ACCEPTED) for target in entry.targets}
-        known = {key: answer for key, answer in (entry.answers or {}).items() if answer.outcome is FireOutcome.ACCEPTED}
+        said = Answer(FireOutcome.ACCEPTED if fired else FireOutcome.NOT_SENT)
+        known = entry.answers or {}
+        answers = {target.key: said if target.key in entry.unclear else known[target.key] for target in entry.targets}
         try:
-            if fired:
-                line = _answer_line(accepted | known, entry.request_id)
-                self._put(entry.fire_id, self._intent_line(entry) + line)
-            else:
+            if all(answer.outcome is FireOutcome.NOT_SENT for answer in answers.values()):
                 self._path(entry.fire_id).unlink()
+            else:
+                self._put(entry.fire_id, self._intent_line(entry) + _answer_line(answers, entry.request_id))
         except OSError as error:
             raise JournalError(f"the journal at {self.folder} cannot be written ({error.strerror})") from None
 
@@ -284,16 +294,7 @@ class ResourceJournal:
         return self._named(_RECORD)
 
     def _named(self, suffix: str) -> Iterator[Path]:
-        try:
-            names = os.listdir(self.folder)
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        except OSError as error:
-            raise JournalError(
-                f"the journal at {self.folder} cannot be read ({error.strerror}), so it is not known whether a fire is "
-                "open, and nothing was fired. Make it readable, or set journalEnabled: false to fire without a journal"
-            ) from None
-        yield from (self.folder / name for name in names if name.endswith(suffix))
+        yield from (path for path in _listed(self.folder) if path.name.endswith(suffix))
 
     def _read(self, path: Path) -> Entry | None:
         try:
@@ -392,14 +393,16 @@ class Journal:
                         pass
 
     def resources(self) -> list[ResourceJournal]:
-        """Every resource that has a record."""
+        """Every resource that has a record.
+
+        :raises JournalError: the journal cannot be read.
+        """
         found = []
-        with contextlib.suppress(FileNotFoundError):
-            for folder in sorted(self.folder.iterdir()):
-                for path in sorted(folder.glob(f"*{_RECORD}")):
-                    with contextlib.suppress(OSError, ValueError, LookupError):
-                        found.append(self.of(json.loads(path.read_text(encoding="utf-8").splitlines()[0])["resource"]))
-                        break
+        for folder in _listed(self.folder):
+            for path in sorted(folder.glob(f"*{_RECORD}")):
+                with contextlib.suppress(OSError, ValueError, LookupError):
+                    found.append(self.of(json.loads(path.read_text(encoding="utf-8").splitlines()[0])["resource"]))
+                    break
         return found
 
     def unreadable(self) -> list[Path]:
@@ -428,6 +431,18 @@ def _write(path: Path, text: str, flags: int) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder / name for name in os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise JournalError(
+            f"the journal at {folder} cannot be read ({error.strerror}), so it is not known whether a fire is open, "
+            "and nothing was fired. Make it readable, or set journalEnabled: false to fire without a journal"
+        ) from None
 
 
 def _sync_folder(folder: Path) -> None:
