@@ -398,10 +398,10 @@ def test_the_command_ends_with_1_when_something_is_wrong(emulator: Emulator, tmp
 
 def test_a_configuration_that_cannot_be_used_is_told_in_both_forms() -> None:
     done = run("--cloud", "huaweicloud", HW_CLOUD="not a host")
-    assert done.exit_code == 1
+    assert done.exit_code == 2
     assert "huaweicloud.cloud (from HW_CLOUD)" in done.output
     done = run("--json", HW_CLOUD="not a host")
-    assert (done.exit_code, json.loads(done.output)["ok"]) == (1, False)
+    assert (done.exit_code, json.loads(done.output)["ok"]) == (2, False)
 
 
 def test_one_source_of_configuration_at_a_time(tmp_path: Path) -> None:

@@ -122,6 +122,10 @@ def from_stack(name: str, folder: Path | None = None) -> dict[str, Any]:
     command = ["pulumi", "config", "--json", "--show-secrets", "--non-interactive", "--stack", name]
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"The configuration of stack {name} cannot be read: the Pulumi CLI, pulumi, is not on PATH"
+        ) from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ConfigurationError(f"The configuration of stack {name} cannot be read: {error}") from None
     if done.returncode:

@@ -76,7 +76,7 @@ def test_another_installation_is_replaced_only_by_force(home: Path) -> None:
     executable = install(home, interpreter="/elsewhere/python").executable
     (executable.parent / "venv").mkdir()
     result = run("install")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "--force" in result.output
     assert "/elsewhere/python" in executable.read_text(encoding="utf-8")
 
@@ -130,7 +130,7 @@ def test_a_home_that_cannot_be_written_is_named(home: Path) -> None:
     home.parent.mkdir(exist_ok=True)
     home.write_text("a file", encoding="utf-8")
     result = run("install")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert str(home / "plugins") in result.output
     assert "Traceback" not in result.output
 

@@ -18,7 +18,7 @@ __all__ = ["actions"]
 
 
 @click.command()
-@click.argument("name", type=ACTION, required=False)
+@click.argument("name", type=ACTION, required=False, metavar="[ACTION]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def actions(name: Action[Any] | None, as_json: bool) -> None:
     """Tell which actions there are; of one, its targets and inputs."""

@@ -1,43 +1,52 @@
-"""What all commands have in common: how they fail, and how they are interrupted."""
+"""What all commands have in common: how they fail, how they are interrupted, and how they ask.
+
+======  ==============================================================================================================
+code    what it says
+======  ==============================================================================================================
+0       all is well
+1       a bad outcome: a retry failed, a target has failed, something is wrong
+2       nothing was done: wrong usage, a configuration or a cloud that cannot be used, a "no" to a question
+3       still open: a target is in progress, or what became of it is not known
+130     interrupted before anything was done; 143 when it was SIGTERM
+======  ==============================================================================================================
+"""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import os
 import signal
 import sys
+import termios
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
 from cloudretry.errors import CloudRetryError
 
-__all__ = ["Commands", "Refused", "confirm", "end", "refusing", "require_terminal", "run"]
+if TYPE_CHECKING:
+    import asyncio
+
+__all__ = ["Commands", "Refused", "confirm", "interruptible", "require_terminal", "run"]
 
 T = TypeVar("T")
 
 LINGER = 2.0
 """Seconds that requests which nobody waits for any more have to end in, when a command has done its work."""
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SHOW_CURSOR = b"\x1b[?25h"
+
 
 class Refused(click.ClickException):
     """Nothing was done, and this is why."""
 
     exit_code = 2
-
-
-@contextlib.contextmanager
-def refusing() -> Iterator[None]:
-    """What goes wrong in here kept the command from doing anything."""
-    try:
-        yield
-    except CloudRetryError as error:
-        raise Refused(str(error)) from error
 
 
 class Commands(click.Group):
@@ -47,7 +56,7 @@ class Commands(click.Group):
         try:
             return super().invoke(ctx)
         except CloudRetryError as error:
-            raise click.ClickException(str(error)) from error
+            raise Refused(str(error)) from error
 
     def main(
         self,
@@ -57,21 +66,42 @@ class Commands(click.Group):
         standalone_mode: bool = True,
         **extra: Any,
     ) -> Any:
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode, **extra)
         words = list(sys.argv[1:] if args is None else args)
-        if "--json" not in words or not standalone_mode:
-            return super().main(words, prog_name, complete_var, standalone_mode, **extra)
+        before = threading.enumerate()
         try:
-            code = super().main(words, prog_name, complete_var, standalone_mode=False, **extra)
+            with interruptible():
+                code = super().main(words, prog_name, complete_var, standalone_mode=False, **extra)
         except click.ClickException as error:
-            _fail(error.format_message(), error.exit_code)
-        except click.Abort:
-            _fail("interrupted", 1)
-        sys.exit(code if isinstance(code, int) else 0)
+            code = error.exit_code
+            if "--json" in words:
+                click.echo(_problem(error.format_message()))
+            else:
+                error.show()
+        except SystemExit as ending:
+            code = ending.code
+        return _end(code if isinstance(code, int) else 0, before)
 
 
-def _fail(problem: str, code: int) -> NoReturn:
-    click.echo(json.dumps({"ok": False, "problem": problem}, ensure_ascii=False))
+def _problem(words: str) -> str:
+    return json.dumps({"ok": False, "problem": words}, ensure_ascii=False)
+
+
+def _end(code: int, before: Iterable[threading.Thread]) -> NoReturn:
+    """End the process with this code, and do not wait long for requests that were given up."""
+    deadline = time.monotonic() + LINGER
+    for thread in set(threading.enumerate()).difference(before):
+        if not thread.daemon:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        if not thread.daemon and thread.is_alive():
+            with contextlib.suppress(OSError):
+                sys.stdout.flush()
+            os._exit(code)
     sys.exit(code)
+
+
+# --- asking ---
 
 
 def confirm(question: str, *, yes: bool, otherwise: str) -> None:
@@ -82,6 +112,9 @@ def confirm(question: str, *, yes: bool, otherwise: str) -> None:
     if yes:
         return
     require_terminal(yes=yes, otherwise=otherwise)
+    with contextlib.suppress(termios.error):
+        # What was typed before the question was shown is no answer to it.
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
     try:
         agreed = click.confirm(question, err=True)
     except click.Abort:
@@ -96,37 +129,76 @@ def require_terminal(*, yes: bool, otherwise: str) -> None:
 
     :raises Refused: there is not.
     """
-    if not yes and not sys.stdin.isatty():
-        raise Refused(f"standard input is not a terminal, so nobody can be asked: {otherwise}. Give --yes to go ahead")
+    for name, stream in (("input", sys.stdin), ("error", sys.stderr)):
+        if not yes and not stream.isatty():
+            raise Refused(
+                f"standard {name} is not a terminal, so nobody can be asked: {otherwise}. Give --yes to go ahead"
+            )
 
 
-def run(main: Callable[[asyncio.Event], Awaitable[T]]) -> T:
-    """Run a coroutine; SIGINT and SIGTERM set the event that it is given. A second signal ends the process at once."""
+# --- being interrupted ---
+
+
+@contextlib.contextmanager
+def interruptible(words: str = "interrupted") -> Iterator[None]:
+    """SIGINT and SIGTERM end the process at once in here, with these words: there is nothing to be put in order."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        _leave(number, words)
+
+    outside = {number: signal.signal(number, leave) for number in _SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in outside.items():
+            signal.signal(number, handler)
+
+
+def _leave(number: int, words: str) -> None:
+    """End as who is interrupted ends: by the signal itself, so that a script in a shell stops as well."""
+    context = click.get_current_context(silent=True)
+    if context and context.params.get("as_json"):
+        os.write(1, f"{_problem(words)}\n".encode())
+    else:
+        # A terminal shows the Ctrl-C on the line before, and may have its cursor hidden.
+        shown = _SHOW_CURSOR + b"\n" if sys.stderr.isatty() else b""
+        os.write(2, shown + f"Error: {words}\n".encode())
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
+
+
+def run(main: Callable[[asyncio.Event], Awaitable[T]], *, otherwise: str) -> T:
+    """Run a coroutine that SIGINT and SIGTERM ask to end: they set the event that it is given.
+
+    A second signal ends the process at once, and so does the first if the coroutine then fails; ``otherwise`` tells
+    what has not happened by then.
+
+    :raises CloudRetryError: the coroutine failed.
+    """
+    import asyncio
+
+    received: list[int] = []
 
     async def with_signals() -> T:
         loop, cancelled = asyncio.get_running_loop(), asyncio.Event()
 
-        def cancel() -> None:
+        def cancel(number: int) -> None:
+            received.append(number)
             cancelled.set()
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
-                signal.signal(number, signal.SIG_DFL)
+            for each in _SIGNALS:
+                loop.remove_signal_handler(each)
+                signal.signal(each, lambda number, _: _leave(number, "interrupted twice"))
 
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, cancel)
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, cancel, number)
         return await main(cancelled)
 
-    return asyncio.run(with_signals())
-
-
-def end(code: int) -> NoReturn:
-    """End the process with this code, and do not wait long for requests that were given up."""
-    deadline = time.monotonic() + LINGER
-    for thread in threading.enumerate():
-        if thread.name.startswith("cloudretry"):
-            thread.join(max(0.0, deadline - time.monotonic()))
-            if thread.is_alive():
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(code)
-    sys.exit(code)
+    try:
+        return asyncio.run(with_signals())
+    except CloudRetryError:
+        if received:
+            _leave(received[0], otherwise)
+        raise
+    finally:
+        for number in _SIGNALS:
+            signal.signal(number, lambda number, _: _leave(number, "interrupted"))

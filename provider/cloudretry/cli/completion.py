@@ -64,6 +64,14 @@ _SCRIPTS: dict[str, type[ShellComplete]] = {"bash": _Bash, "zsh": ZshComplete, "
 @click.argument("shell", type=click.Choice(list(_SCRIPTS)))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print the script that lets a shell complete commands, actions and values."""
+    """Print the script by which a shell completes commands.
+
+    It completes options, actions, inputs and the ids of open fires as well. In the start-up file of the shell:
+
+    \b
+      bash:  eval "$(cloudretry completion bash)"
+      zsh:   eval "$(cloudretry completion zsh)"
+      fish:  cloudretry completion fish | source
+    """
     script = _SCRIPTS[shell](context.find_root().command, {}, "cloudretry", "_CLOUDRETRY_COMPLETE")
     click.echo(script.source())

@@ -23,9 +23,12 @@ __all__ = ["doctor"]
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def doctor(stack: str | None, file: Path | None, clouds: tuple[str, ...], as_json: bool) -> None:
-    """Tell where each setting comes from, and whether a fire would be let through. Fires nothing.
+    """Tell whether a fire would be let through. Fires nothing.
 
-    Without --stack and --config, the configuration is that of the environment. Ends with 1 if something is wrong.
+    Shows each setting with where it comes from, and what each status call answers. Without --stack and --config, the
+    configuration is that of the environment.
+
+    Ends with 0 if all is well, 1 if something is wrong, and 2 if the configuration cannot be used.
     """
     from cloudretry.doctor import examine
     from cloudretry.model import Cloud

@@ -30,13 +30,19 @@ __all__ = ["emulator"]
     help="File that keeps everything between runs. Default: memory.",
 )
 @click.option("--show-credentials", is_flag=True, help="Print the credentials as shell exports, and end.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object: the URL, or the credentials.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print one JSON object: the URL and the credentials as variables, or those alone.",
+)
 def emulator(
     host: str, port: int, scenario: Path | None, state: Path | None, show_credentials: bool, as_json: bool
 ) -> None:
-    """Serve the clouds' APIs on this machine, for tests and for trying things out.
+    """Serve the clouds' APIs on this machine.
 
-    Prints `listening on http://HOST:PORT` when it is ready, and runs until it is interrupted.
+    For tests, and for trying things out. Prints `listening on http://HOST:PORT` when it is ready, and runs until it is
+    interrupted.
     """
     from cloudretry.emulator import CREDENTIALS, Emulator
 
@@ -57,7 +63,7 @@ def emulator(
     loaded = Scenario.read(scenario) if scenario is not None else None
     with Emulator(loaded, state=state, host=host, port=port) as running:
         if as_json:
-            print_json({"url": running.url}, in_one_line=True)
+            print_json({"url": running.url, "environment": CREDENTIALS.environment(running.url)}, in_one_line=True)
         else:
             click.echo(f"listening on {running.url}")
         interrupted.wait()

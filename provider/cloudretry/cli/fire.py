@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloudretry.cli.commands import Refused, confirm, end, refusing, require_terminal, run
+from cloudretry.cli.commands import Refused, confirm, interruptible, require_terminal, run
 from cloudretry.cli.configuration import configuration_options, configured
+from cloudretry.cli.journal import BY_HAND
 from cloudretry.cli.output import Board, print_json, print_table
-from cloudretry.cli.parameters import DURATION, read_inputs, target_arguments
+from cloudretry.cli.parameters import DURATION, read_inputs, short_name, target_arguments
 
 if TYPE_CHECKING:
+    import asyncio
+
     from cloudretry.actions import Action
     from cloudretry.backend import ConfiguredBackend
     from cloudretry.cli.looking import Sight
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["fire"]
 
 NOTHING = "nothing was fired"
+INTERRUPTED = f"interrupted; {NOTHING}"
 
 
 @click.command()
@@ -46,7 +49,7 @@ def fire(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Retry targets now, once, and wait until the retry has taken hold.
+    """Retry targets now, once, and wait until it has taken hold.
 
     Looks at the targets, says what would be fired, and asks before it fires. What was fired is in the journal before
     the request leaves: a fire that was interrupted is taken up by the next one of the same targets, not fired again.
@@ -54,10 +57,10 @@ def fire(
     Ends with 0 if all is well, 1 if a retry failed, 2 if nothing was fired, 3 if a target is still in progress or what
     became of it is not known.
     """
-    from cloudretry.backend import ConfiguredBackend
-    from cloudretry.cli.looking import require_inputs
+    with interruptible(INTERRUPTED):
+        from cloudretry.backend import ConfiguredBackend
+        from cloudretry.cli.looking import require_inputs
 
-    with refusing():
         values, left_out = read_inputs(action, targets, inputs, settings)
         require_inputs(action, values)
         require_terminal(yes=yes, otherwise=NOTHING)
@@ -79,18 +82,26 @@ def fire(
                 orderly = True
         finally:
             backend.close(orderly=orderly)
-    end(code)
+    sys.exit(code)
 
 
 def _code(done: Outcome) -> int:
-    return {"Failed": 1, "PartiallyFailed": 1, "InProgress": 3, "Unknown": 3}.get(done.outputs["status"], 0)
+    status = done.outputs["status"]
+    if status in ("InProgress", "Unknown"):
+        return 3
+    if status not in ("Failed", "PartiallyFailed"):
+        return 0
+    return 1 if any("firedAt" in result for result in done.outputs["results"]) else 2
 
 
 def _show(action: Action[Any], done: Outcome, code: int, *, as_json: bool, is_kept: bool) -> None:
     """Tell the outcome. ``is_kept`` says that the journal knows of it."""
+    # Its last line is about the next `pulumi up`.
+    said = done.failure.splitlines()[:-1]
+    problem = "\n".join([*said, _next_step(done, code, is_kept=is_kept)]) if said else ""
     if as_json:
-        problem = {"problem": done.failure} if done.failure else {}
-        print_json({"ok": not code, "action": action.token, "id": done.resource_id, "outputs": done.outputs, **problem})
+        told = {"ok": not code, "action": action.token, "id": done.resource_id, "outputs": done.outputs}
+        print_json(told | ({"problem": problem} if problem else {}))
         return
     print_table(
         ("target", "status", "state", "fired", "reason"),
@@ -105,23 +116,26 @@ def _show(action: Action[Any], done: Outcome, code: int, *, as_json: bool, is_ke
             for result in done.outputs["results"]
         ),
     )
-    if done.failure:
-        # Its last line is about the next `pulumi up`.
-        click.echo("\n".join([*done.failure.splitlines()[:-1], _next_step(done, code, is_kept=is_kept)]), err=True)
+    for name in done.outputs.keys() & action.outputs(done.outputs["results"]):
+        click.echo(f"{name}: {done.outputs[name]}")
+    if problem:
+        click.echo(problem, err=True)
 
 
 def _next_step(done: Outcome, code: int, *, is_kept: bool) -> str:
-    if code == 1 or not is_kept:
+    if code != 3 or not is_kept:
         return (
             "The same command fires all of these targets again; with --set fireWhen=retryable, those that can be "
             "retried then."
         )
+    kept = (
+        "The journal keeps it: the same command goes on from here, and fires nothing that may have been fired already."
+    )
+    if done.outputs["status"] != "Unknown":
+        return kept
     fire_ids = done.outputs["fireIds"]
     known = f"resolve {fire_ids[0]} --outcome fired|not-fired" if len(fire_ids) == 1 else "list"
-    return (
-        "The journal keeps it: the same command goes on from here, and fires nothing that may have been fired already. "
-        f"If you know what became of it: cloudretry journal {known}"
-    )
+    return f"{kept} If you know what became of it: cloudretry journal {known}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +152,11 @@ class _Hand:
 
         :raises CloudRetryError: the cloud cannot be asked.
         """
+        import asyncio
+
         from cloudretry.cli.looking import Lookout
 
-        async def looking(cancelled: asyncio.Event) -> Sight:
-            return await Lookout(self.action, self.values, self.backend, cancelled, self.timeout).look()
-
-        return run(looking)
+        return asyncio.run(Lookout(self.action, self.values, self.backend, asyncio.Event(), self.timeout).look())
 
     def announce(self, sight: Sight) -> None:
         """Show what was seen, and what stands in the way.
@@ -151,7 +164,6 @@ class _Hand:
         :raises Refused: an interrupted fire by hand has some of the targets, and is to be taken up first.
         """
         from cloudretry.cli.looking import HEADS
-        from cloudretry.model import rfc3339
 
         click.echo(f"{self.action.title} at {sight.where}", err=True)
         print_table(HEADS, sight.rows(), err=True)
@@ -159,23 +171,36 @@ class _Hand:
             click.echo(
                 "Warning: the journal is switched off: if this is interrupted, the next one fires again", err=True
             )
+        self.refuse_overlap(sight)
         for resource, entry, keys in self._open_fires(sight):
-            said = f"{', '.join(keys)} {'was' if len(keys) == 1 else 'were'} fired at {rfc3339(entry.at)}"
             if resource == self._resource(sight):
-                click.echo(f"{said}, and that fire is open: it is taken up, not fired again", err=True)
-            elif resource.startswith(self._prefix(sight)):
-                others = " ".join(target.key for target in entry.targets)
-                raise Refused(
-                    f"{said} together with others by `cloudretry fire`, and what became of it is open; {NOTHING}. Fire "
-                    f"the same targets as then ({others}), which takes it up, or say what became of it: cloudretry "
-                    f"journal resolve {entry.fire_id} --outcome fired|not-fired"
-                )
+                click.echo(f"{_fired(keys, entry)}, and that fire is open: it is taken up, not fired again", err=True)
             else:
+                whose = resource.rpartition(" ")[2]
                 click.echo(
-                    f"Warning: {said} by {resource}, and that fire is open: its next `pulumi up` takes it up. Look at "
-                    f"it with: cloudretry journal show {entry.fire_id}",
+                    f"Warning: {_fired(keys, entry)} by {whose}, and that fire is open: its next `pulumi up` takes it "
+                    f"up. Look at it with: cloudretry journal show {entry.fire_id}",
                     err=True,
                 )
+
+    def refuse_overlap(self, sight: Sight) -> None:
+        """See that no open fire by hand has only some of the targets, or these and others.
+
+        :raises Refused: one has.
+        """
+        prefix = self._prefix(sight)
+        for resource, entry, keys in self._open_fires(sight):
+            if resource.startswith(prefix) and resource != self._resource(sight):
+                then = self._typed(sight, resource.removeprefix(prefix).split(","))
+                raise Refused(
+                    f"{_fired(keys, entry)} by `{then}`, and what became of it is open; {NOTHING}. That command takes "
+                    "it up; or say what became of it: "
+                    f"cloudretry journal resolve {entry.fire_id} --outcome fired|not-fired"
+                )
+
+    def _typed(self, sight: Sight, keys: Sequence[str]) -> str:
+        container = f"{sight.place.container}:" if sight.place.container else ""
+        return f"cloudretry fire {short_name(self.action)} {container}{' '.join(keys)}"
 
     def question(self, sight: Sight) -> str:
         """What to ask before the fire."""
@@ -193,10 +218,13 @@ class _Hand:
         """Fire and wait. An interruption ends the waiting, and what is known is returned.
 
         :raises CloudRetryError: nothing was fired.
+        :raises Refused: another fire by hand has begun meanwhile.
         """
         from cloudretry import lifecycle
         from cloudretry.cli.looking import HEADS, TellingLooker, row
 
+        # Whoever was asked may have taken his time.
+        self.refuse_overlap(sight)
         with Board(HEADS, err=True) as board:
             seen = dict(sight.seen)
 
@@ -218,7 +246,7 @@ class _Hand:
                 return await lifecycle.create(self.action, self.values, self.backend, circumstances)
 
             show({})
-            return run(firing)
+            return run(firing, otherwise=INTERRUPTED)
 
     def settle(self, sight: Sight, done: Outcome) -> None:
         """The outcome was told, so the journal need not keep it."""
@@ -229,7 +257,7 @@ class _Hand:
     def _prefix(self, sight: Sight) -> str:
         """What the names of all fires by hand at one place begin with, in the journal."""
         where = ["emulator"] * sight.emulator + [sight.place.region, sight.place.project_id, sight.place.container]
-        return "/".join(["cli", self.action.token, *filter(None, where), ""])
+        return BY_HAND + "/".join([self.action.token, *filter(None, where), ""])
 
     def _resource(self, sight: Sight) -> str:
         return self._prefix(sight) + ",".join(sorted(sight.seen))
@@ -243,14 +271,19 @@ class _Hand:
 
         if self.backend.journal is None:
             return []
-        elsewhere = f"cli/{self.action.token}/"
         found = []
         for records in self.backend.journal.resources():
             mine = records.resource.startswith(self._prefix(sight))
-            if self.action.token not in records.resource or (records.resource.startswith(elsewhere) and not mine):
+            if self.action.token not in records.resource or (records.resource.startswith(BY_HAND) and not mine):
                 continue
             for entry in records.open_entries(self.backend.clock.now()):
                 fired = {target.key for target in revealed(entry, sight.seen).targets}
                 if keys := [key for key in sight.seen if key in fired]:
                     found.append((records.resource, entry, keys))
         return found
+
+
+def _fired(keys: Sequence[str], entry: Entry) -> str:
+    from cloudretry.model import rfc3339
+
+    return f"{', '.join(keys)} {'was' if len(keys) == 1 else 'were'} fired at {rfc3339(entry.at)}"

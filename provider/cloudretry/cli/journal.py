@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,16 +13,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from cloudretry.cli.commands import Refused, confirm, refusing, require_terminal
+from cloudretry.cli.commands import Refused, confirm, interruptible, require_terminal
 from cloudretry.cli.configuration import configuration_options, configured
 from cloudretry.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
     from cloudretry.run.journal import Entry, Journal, ResourceJournal
 
-__all__ = ["journal"]
+__all__ = ["BY_HAND", "journal"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+BY_HAND = "cli/"
+"""What the names of fires by hand begin with, in the place of a resource's."""
+
+NOTHING = "the record stands as it was"
 
 
 class _FireId(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.4
@@ -57,16 +62,18 @@ def _place_options(command: Command) -> Command:
 
 @click.group()
 def journal() -> None:
-    """Look at fires that no saved state is known to hold, and say what became of them."""
+    """Show open fires, and say what became of them.
+
+    A fire is open when no saved state is known to hold it: its run was cut off, or has not ended yet.
+    """
 
 
 @journal.command("list")
 @_place_options
 def list_(folder: Path | None, stack: str | None, file: Path | None, as_json: bool) -> None:
     """List the open fires, and records that cannot be read."""
-    with refusing():
-        kept = _journal(folder, stack, file)
-        fires, unreadable = list(_open(kept)), kept.unreadable()
+    kept = _journal(folder, stack, file)
+    fires, unreadable = sorted(_open(kept), key=lambda fire: fire.entry.at), kept.unreadable()
     if as_json:
         print_json(
             {
@@ -78,7 +85,7 @@ def list_(folder: Path | None, stack: str | None, file: Path | None, as_json: bo
         return
     if fires:
         print_table(
-            ("fire", "age", "resource", "targets", "answer", ""),
+            ("fire", "age", "resource", "targets", "answer", "note"),
             (
                 (
                     fire.entry.fire_id,
@@ -101,9 +108,11 @@ def list_(folder: Path | None, stack: str | None, file: Path | None, as_json: bo
 @click.argument("fire_id", type=_FireId(), metavar="FIRE")
 @_place_options
 def show(fire_id: str, folder: Path | None, stack: str | None, file: Path | None, as_json: bool) -> None:
-    """Show all that the journal holds of a fire. Triggers, and targets that are secret, are digests there."""
-    with refusing():
-        fire = _find(_journal(folder, stack, file), fire_id)
+    """Show all that the journal holds of an open fire.
+
+    Triggers, and targets that are secret, are digests there.
+    """
+    fire = _find(_journal(folder, stack, file), fire_id)
     if as_json:
         print_json(fire.to_json())
         return
@@ -147,30 +156,36 @@ def show(fire_id: str, folder: Path | None, stack: str | None, file: Path | None
 def resolve(
     fire_id: str, outcome: str, yes: bool, folder: Path | None, stack: str | None, file: Path | None, as_json: bool
 ) -> None:
-    """Say what became of an open fire, when you know and the journal does not.
+    """Say what became of an open fire.
 
-    A word in error may fire twice: look at the cloud first.
+    For when you know, and the journal does not. A word in error may fire twice: look at the cloud first.
     """
-    nothing = "the record stands as it was"
-    require_terminal(yes=yes, otherwise=nothing)
-    with refusing():
+    with interruptible(f"interrupted; {NOTHING}"):
+        require_terminal(yes=yes, otherwise=NOTHING)
         fire = _find(_journal(folder, stack, file), fire_id)
-        keys = ", ".join(target.key for target in fire.entry.targets)
-        then = "its next run looks what came of it" if outcome == "fired" else "its next run may fire it"
-        said = "was" if outcome == "fired" else "was not"
-        click.echo(f"{fire.resource}: {keys}, {fire.at}, {fire.answer}", err=True)
-        confirm(f"Note that this {said} fired? {then[0].upper()}{then[1:]}", yes=yes, otherwise=nothing)
-        with fire.records.try_lock() as mine:
-            if not mine:
-                raise Refused(f"a run works on {fire.resource} now, and settles this itself; {nothing}")
-            current = [entry for entry in fire.records.entries() if entry.fire_id == fire.entry.fire_id]
-            if not current:
-                raise Refused(f"the fire {fire.entry.fire_id} was settled meanwhile")
-            fire.records.resolve(current[0], fired=outcome == "fired")
+        was_fired = outcome == "fired"
+        keys, then = fire.in_doubt(fired=was_fired), fire.then(fired=was_fired)
+        click.echo(f"{fire.resource}: {', '.join(keys)}, {fire.at}, answer: {fire.answer}", err=True)
+        said = "was fired" if was_fired else "was not fired"
+        confirm(f"Note that this {said}? {then[0].upper()}{then[1:]}", yes=yes, otherwise=NOTHING)
+        _note(fire, fired=was_fired)
     if as_json:
         print_json({"ok": True, "fire": fire.entry.fire_id, "resource": fire.resource, "outcome": outcome})
     else:
-        click.echo(f"{fire.entry.fire_id} {said} fired: {then}")
+        click.echo(f"{fire.entry.fire_id} {said}: {then}")
+
+
+def _note(fire: _Open, *, fired: bool) -> None:
+    with fire.records.try_lock() as mine:
+        if not mine:
+            raise Refused(f"a run works on {fire.resource} now, and settles this itself; {NOTHING}")
+        current = [entry for entry in fire.records.entries() if entry.fire_id == fire.entry.fire_id]
+        if current != [fire.entry]:
+            raise Refused(f"a run has worked on the fire {fire.entry.fire_id} meanwhile; see: cloudretry journal list")
+        if fired and fire.is_by_hand:
+            fire.records.commit([fire.entry.fire_id], now=True)
+        else:
+            fire.records.resolve(fire.entry, fired=fired)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +209,31 @@ class _Open:
         return re.sub(r"://[^/@]*@", "://***@", url.partition("?")[0])
 
     @property
+    def is_by_hand(self) -> bool:
+        return self.resource.startswith(BY_HAND)
+
+    def in_doubt(self, *, fired: bool) -> Sequence[str]:
+        """The targets that somebody's word is about.
+
+        :raises Refused: there are none, because the cloud's own word is known.
+        """
+        if fired and self.is_by_hand:
+            # Nobody but a fire by hand of the same targets would ever settle it.
+            return [target.key for target in self.entry.targets]
+        if not self.entry.unclear:
+            raise Refused(
+                f"the journal holds the cloud's answer to {self.entry.fire_id} ({self.answer}), and the next run goes "
+                f"on from that; {NOTHING}"
+            )
+        return self.entry.unclear
+
+    def then(self, *, fired: bool) -> str:
+        """What follows from somebody's word."""
+        if self.is_by_hand:
+            return "this fire is settled" if fired else "the next `cloudretry fire` may fire it"
+        return "its next run looks what came of it" if fired else "its next run may fire it"
+
+    @property
     def at(self) -> str:
         from cloudretry.model import rfc3339
 
@@ -209,7 +249,8 @@ class _Open:
     def age_in_words(self) -> str:
         from cloudretry import durations
 
-        return durations.show(max(0, round(self.now - self.entry.at)))
+        age = max(0, round(self.now - self.entry.at))
+        return durations.show(age if age < 3600 else age - age % 60)
 
     @property
     def answer(self) -> str:

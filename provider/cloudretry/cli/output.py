@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 __all__ = ["Board", "print_json", "print_table"]
 
 Row = Sequence[object]
+
+_WITHOUT_CURSOR = ("dumb", "unknown")
+"""Terminals on which nothing can be drawn anew, by their names in TERM."""
 
 _COLORS: Mapping[str, str] = {
     "Succeeded": "green",
@@ -56,7 +61,7 @@ class Board:
     """
 
     def __init__(self, heads: Sequence[str], *, err: bool) -> None:
-        self.is_live = (sys.stderr if err else sys.stdout).isatty()
+        self.is_live = (sys.stderr if err else sys.stdout).isatty() and os.environ.get("TERM") not in _WITHOUT_CURSOR
         self._heads = heads
         self._err = err
         self._rows: list[list[str]] = []
@@ -127,12 +132,17 @@ def _console(*, err: bool) -> Console:
     return Console(stderr=err, markup=False, emoji=False, highlight=False)
 
 
-def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> RenderableType:
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> RenderableType:
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*heads, box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    # The first column names what a row is about, for people to copy: it stays whole if that leaves room for the others.
+    longest = max((len(row[0]) for row in rows), default=0)
+    for at, head in enumerate(heads):
+        is_whole = at == 0 and 2 * longest <= shutil.get_terminal_size().columns
+        table.add_column(head, overflow="fold", no_wrap=is_whole)
     for row in rows:
         table.add_row(*(Text(cell, style=_COLORS.get(cell, "")) for cell in row))
     return table

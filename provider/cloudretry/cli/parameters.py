@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -108,7 +109,9 @@ def by_hand(action: Action[Any], targets: Sequence[str]) -> dict[str, Any]:
     before = first[: re.match(r".*[/:]|", first).end()]  # type: ignore[union-attr]  # it matches nothing, too
     bare = [target.removeprefix(before) for target in others]
     if elsewhere := [target for target in bare if re.search(r"[/:]", target)]:
-        raise InvalidInput("TARGET", f"{elsewhere[0]!r} is not at {before or 'the place of ' + first!r}; fire it apart")
+        raise InvalidInput(
+            "TARGET", f"{elsewhere[0]!r} is not at the place of {first!r}; name it in a command of its own"
+        )
     try:
         place, container, keys = split_id(action, ",".join([first, *bare]))
     except InvalidInput as error:
@@ -180,7 +183,7 @@ class _Setting(click.ParamType):  # type: ignore[type-arg]  # not generic before
         return name, text
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
-        action = ctx.params.get("action")
+        action = ctx.params.get("action") or _action_among(ctx.args)
         if action is None:
             return []
         candidates = [
@@ -190,6 +193,15 @@ class _Setting(click.ParamType):  # type: ignore[type-arg]  # not generic before
             for value in (item.values or ("true", "false") * (item.type == "boolean") or ("",))
         ]
         return [item for item in candidates if item.value.startswith(incomplete)]
+
+
+def _action_among(words: Iterable[str]) -> Action[Any] | None:
+    """The action that is named on a line which ends in an option without its value: nothing of it has been parsed."""
+    for word in words:
+        with contextlib.suppress(click.UsageError):
+            action: Action[Any] = ACTION.convert(word, None, None)
+            return action
+    return None
 
 
 SETTING = _Setting()
@@ -217,17 +229,23 @@ def read_inputs(
 ) -> tuple[dict[str, Any], list[str]]:
     """The inputs that were given in any way, and the names of those that mean nothing by hand and were left out.
 
-    :raises ClickException: a way cannot be read, or two of them name the targets.
+    :raises ClickException: a way cannot be read, or two of them name the targets, or none.
     :raises InvalidInput: the targets do not have the form.
     """
     values = _document(path) if path else {}
     kinds = {item.name: item for item in inputs_of(action)}
     values |= {name: _typed(kinds.get(name), name, text) for name, text in settings}
     named = by_hand(action, targets) if targets else {}
+    if not _target_inputs(action) & (values.keys() | named.keys()):
+        raise click.UsageError(f"give at least one TARGET ({target_form(action)}), or name the targets with --inputs")
     if twice := values.keys() & named.keys():
         raise click.UsageError(f"{', '.join(sorted(twice))} is given by TARGET already; give it once")
     left_out = [name for name in WITHOUT_MEANING if values.pop(name, None)]
     return values | named, left_out
+
+
+def _target_inputs(action: Action[Any]) -> set[str]:
+    return {*action.identity, *(action.target_list or ())[:1]}
 
 
 def _document(path: Path) -> dict[str, Any]:

@@ -20,10 +20,10 @@ def plugin() -> None:
 @click.option("--force", is_flag=True, help="Replace what another installation put there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def install(force: bool, as_json: bool) -> None:
-    """Put the plugin where the engine looks for it, to run with this Python.
+    """Put the plugin where the engine looks for it.
 
-    That is below PULUMI_HOME (or ~/.pulumi). Run it again after an upgrade of the package, or in another virtual
-    environment.
+    That is below PULUMI_HOME (or ~/.pulumi). It runs with the Python that this command runs with. Run it again after an
+    upgrade of the package, or in another virtual environment.
     """
     from cloudretry.backend import pulumi_home
     from cloudretry.plugin.install import EXECUTABLE, ambient

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloudretry.cli.commands import end, refusing, run
+from cloudretry.cli.commands import run
 from cloudretry.cli.configuration import configuration_options, configured
 from cloudretry.cli.output import Board, print_json, print_table
 from cloudretry.cli.parameters import DURATION, read_inputs, target_arguments
 
 if TYPE_CHECKING:
+    import asyncio
+
     from cloudretry.actions import Action
     from cloudretry.cli.looking import Lookout, Sight
 
@@ -49,25 +50,30 @@ def status(
     Ends with 0 if all is well, 1 if a target has failed or is not found, 3 if one is in progress, and 2 if the cloud
     could not be asked.
     """
+    import asyncio
+
     from cloudretry.backend import ConfiguredBackend
     from cloudretry.cli.looking import Lookout, require_inputs
 
-    with refusing():
-        values, _ = read_inputs(action, targets, inputs, settings)
-        require_inputs(action, values)
-        backend = ConfiguredBackend(configured(stack, file))
+    values, _ = read_inputs(action, targets, inputs, settings)
+    require_inputs(action, values)
+    backend = ConfiguredBackend(configured(stack, file))
 
-        async def watched(cancelled: asyncio.Event) -> Sight:
-            lookout = Lookout(action, values, backend, cancelled, LOOK_TIMEOUT)
-            return await (_watch(lookout, cancelled, interval, as_json=as_json) if watch else lookout.look())
+    def lookout(cancelled: asyncio.Event) -> Lookout:
+        return Lookout(action, values, backend, cancelled, LOOK_TIMEOUT)
 
-        try:
-            sight = run(watched)
-        finally:
-            backend.close(orderly=False)
-    if not watch:
-        _show(sight, as_json=as_json)
-    end(3 if not sight.settled else 1 if sight.failed else 0)
+    async def watched(cancelled: asyncio.Event) -> Sight:
+        return await _watch(lookout(cancelled), cancelled, interval, as_json=as_json)
+
+    try:
+        if watch:
+            sight = run(watched, otherwise="interrupted before anything was seen")
+        else:
+            sight = asyncio.run(lookout(asyncio.Event()).look())
+            _show(sight, as_json=as_json)
+    finally:
+        backend.close(orderly=False)
+    sys.exit(3 if not sight.settled else 1 if sight.failed else 0)
 
 
 def _show(sight: Sight, *, as_json: bool) -> None:
