@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-# The tests' own driver of the executable.
+# The tests' own driver of the executable, and the one of the Pulumi CLI.
 sys.path.append(str(Path(__file__).parent))
+sys.path.append(str(Path(__file__).parents[1] / "examples"))
 
 from command_line import SCENARIO, CommandLine
 
