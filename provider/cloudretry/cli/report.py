@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cloudretry.cli.commands import Refused, refusing
+from cloudretry.cli.commands import Refused
 from cloudretry.cli.output import print_json, print_table
 from cloudretry.cli.parameters import DURATION
 
@@ -55,18 +55,17 @@ def report(
     a retry failed, is still in progress or is not known.
     """
     _require_one_output(markdown, junit, as_json=as_json)
-    with refusing():
-        reports = _read(stack, files)
-        if since is not None:
-            reports = [one.since(time.time() - since) for one in reports]
-        if markdown is not None:
-            from cloudretry.report.markdown import markdown as as_markdown
+    reports = _read(stack, files)
+    if since is not None:
+        reports = [one.since(time.time() - since) for one in reports]
+    if markdown is not None:
+        from cloudretry.report.markdown import markdown as as_markdown
 
-            _write(markdown, as_markdown(reports).encode(), appends=_is_summary(markdown))
-        if junit is not None:
-            from cloudretry.report.junit import junit as as_junit
+        _write(markdown, as_markdown(reports).encode(), appends=_is_summary(markdown))
+    if junit is not None:
+        from cloudretry.report.junit import junit as as_junit
 
-            _write(junit, as_junit(reports))
+        _write(junit, as_junit(reports))
     has_failed = any(one.has_failed for one in reports)
     if as_json:
         print_json({"ok": not has_failed, "stacks": [one.to_json() for one in reports]})
