@@ -16,6 +16,7 @@ from chaosmatrix.cloud import QUICK, RESOURCES, Cloud, Targets
 from chaosmatrix.drivers import Driver, Up, driver
 from chaosmatrix.havoc import Clock, Disk, fill_for
 from chaosmatrix.journal import Entry, entries, litter
+from cloudretry.emulator.documents import Fault
 
 __all__ = ["Kill", "Played", "Said", "play"]
 
@@ -352,7 +353,7 @@ class _Stage:
                 victim, instant, lambda _: any(entry.fire_id not in known for entry in entries(self.journal))
             )
         if instant == "in flight":
-            lost = {"drop": "before"} if dice.random() < 0.4 else {}
+            lost: Fault = {"drop": "before"} if dice.random() < 0.4 else {}
             number = cloud.emulator.add_fault(fires, delay=dice.uniform(0.8, 2.0), **lost).number
             return _Strike(victim, instant, lambda _: cloud.hits()[number] > 0, dice.uniform(0.0, 0.3))
         if instant == "effect":
