@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import html
+import json
+import operator
 import re
+from collections.abc import Iterator
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from exports import outputs, report, resource, result, run
+from exports import PROD, STAGING, outputs, report, resource, result, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from junitparser import JUnitXml
 from rendered import READERS, rendered
 
+from cloudretry.errors import ExportError
 from cloudretry.report import timeline
 from cloudretry.report.junit import junit
-from cloudretry.report.markdown import code, markdown, words
+from cloudretry.report.markdown import LONGEST, code, markdown, words
+from cloudretry.report.reading import read
 from cloudretry.report.summary import Report
+from cloudretry.report.table import resource_rows
 from cloudretry.text import one_line, shortened
 
 FRAGMENTS = (
@@ -131,6 +140,50 @@ def test_each_of_them_is_whole_in_the_words_of_the_cloud(text: str) -> None:
     expected = one_line(f"so {text} it is".encode("utf-8", "replace").decode())
     for reader in READERS:
         assert shown(expected) in shown(rendered(markdown([told]), reader).tables[1][1][4])
+
+
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | names
+    | st.sampled_from(["9999-12-31T23:59:59-23:00", "{}"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def paths(value: Any, before: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    yield before
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from paths(item, (*before, key))
+
+
+EXPORTS = [json.loads(file.read_bytes()) for file in (PROD, STAGING)]
+PLACES = [(place, path) for place, exported in enumerate(EXPORTS) for path in paths(exported) if path]
+
+
+@given(st.sampled_from(PLACES), values)
+@settings(deadline=None, max_examples=300)
+def test_no_state_ends_in_anything_but_a_report_or_a_refusal(
+    place: tuple[int, tuple[str | int, ...]], value: Any
+) -> None:
+    at, (*way, last) = place
+    exported = copy.deepcopy(EXPORTS[at])
+    functools.reduce(operator.getitem, way, exported)[last] = value
+
+    try:
+        told = read(json.dumps(exported).encode(), "the export")
+    except ExportError:
+        return
+
+    for reports in ([told], [told, told.since(0)]):
+        assert len(markdown(reports)) <= LONGEST
+        ElementTree.fromstring(junit(reports))
+        json.dumps([one.to_json() for one in reports])
+    assert list(resource_rows(told)) or not told.retries
 
 
 def shown(text: str) -> str:

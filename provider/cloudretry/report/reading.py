@@ -161,7 +161,7 @@ def read(content: bytes, where: str, *, stack: str = "") -> Report:
             retries.append(_retry(resource, action))
         except _Concealed:
             unreadable.append(Unreadable(_name(resource.urn), "its status is a secret"))
-        except (ValueError, TypeError, LookupError, AttributeError):
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
             words = "its outputs are not what this version of the provider writes"
             unreadable.append(Unreadable(_name(resource.urn), words))
     return Report(
@@ -219,8 +219,16 @@ def _token(kind: str) -> str | None:
 def _at(text: str) -> str:
     try:
         return rfc3339(parse_time(text))
-    except ValueError:
+    except (ValueError, ArithmeticError):
         return ""
+
+
+def _seconds(text: str) -> float:
+    """Seconds since the epoch of an RFC 3339 time.
+
+    :raises ValueError: it is no such time, or none that can be written in UTC.
+    """
+    return parse_time(rfc3339(parse_time(text)))
 
 
 # --- one resource ---
@@ -263,7 +271,7 @@ def _retry(resource: _Resource, action: Action[Any]) -> Retry:
 def _runs(history: Sequence[Any], secrecy: Secrecy) -> Iterator[Run]:
     for entry in _HISTORY.validate_python(history):
         yield Run(
-            at=parse_time(entry.at),
+            at=_seconds(entry.at),
             reason=one_line(entry.reason),
             generation=entry.generation,
             fired=entry.fired,
@@ -362,6 +370,7 @@ def _clean(result: Result, secrecy: Secrecy) -> Result:
     return replace(
         result,
         target=_shown(result.target, secrecy),
+        fired_at=None if result.fired_at is None else _seconds(rfc3339(result.fired_at)),
         cloud_status=_shown(result.cloud_status, secrecy),
         error_code=_shown(result.error_code, secrecy),
         error_message=_shown(result.error_message, secrecy),
