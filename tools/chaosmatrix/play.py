@@ -354,7 +354,8 @@ class _Stage:
             )
         if instant == "in flight":
             lost: Fault = {"drop": "before"} if dice.random() < 0.4 else {}
-            number = cloud.emulator.add_fault(fires, delay=dice.uniform(0.8, 2.0), **lost).number
+            lost["delay"] = dice.uniform(0.8, 2.0)
+            number = cloud.emulator.add_fault(fires, **lost).number
             return _Strike(victim, instant, lambda _: cloud.hits()[number] > 0, dice.uniform(0.0, 0.3))
         if instant == "effect":
             cloud.emulator.add_fault(fires, delay=dice.uniform(1.0, 2.5), after=True)
