@@ -1,7 +1,8 @@
-"""Generate docs/reference from the actions and the configuration: `make docs`. With `--check`, only say what is stale.
+"""Generate docs/reference from what it describes: `make docs`. With `--check`, only say what is stale.
 
-One page for each action, one for what all outputs hold, one for the provider's configuration, and an index. The
-snippets of an action are one example of its inputs, written in each language by the names in the schema.
+One page for each action, one for what all outputs hold, one for the provider's configuration, one for the command line,
+and an index. The snippets of an action are one example of its inputs, written in each language by the names in the
+schema.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
+import click
 import yaml
 from pydantic import BaseModel, BeforeValidator, SecretStr
 from pydantic.fields import FieldInfo
@@ -24,6 +26,7 @@ from pydantic.fields import FieldInfo
 from cloudretry import durations
 from cloudretry.actions import ACTIONS, Action
 from cloudretry.actions.base import ActionInputs, AlicloudInputs, HuaweicloudInputs
+from cloudretry.cli import main as command_line
 from cloudretry.clouds import alicloud, huaweicloud_errors
 from cloudretry.config import KEY_PAIRS, ProviderConfig, variables
 from cloudretry.emulator.credentials import CREDENTIALS
@@ -118,6 +121,7 @@ def pages() -> dict[Path, str]:
     written = {_page_of(action): _action_page(action, document) for action in ACTIONS.values()}
     written[FOLDER / "outputs.md"] = _outputs_page(document)
     written[FOLDER / "configuration.md"] = _configuration_page()
+    written[FOLDER / "command-line.md"] = _command_line_page()
     written[FOLDER / "README.md"] = _index()
     return written
 
@@ -412,6 +416,88 @@ def _configuration_page() -> str:
     return _joined(parts)
 
 
+def _command_line_page() -> str:
+    listed = list(_commands(command_line, "cloudretry"))
+    return _joined(
+        [
+            "# Command line",
+            _NOTICE,
+            "What the commands are for, their exit codes and examples are on the page of the [command "
+            "line](../command-line.md). Each of them has `--help`, or `-h`.",
+            _table(
+                ("command", "for"),
+                (
+                    (f"[`{context.command_path}`](#{_slug(context.command_path)})", _help(context.command)[0])
+                    for context in listed
+                ),
+            ),
+            *(part for context in listed for part in _command(context)),
+        ]
+    )
+
+
+def _commands(command: click.Command, name: str, parent: click.Context | None = None) -> Iterator[click.Context]:
+    """The commands that are no groups, each in the context of its own."""
+    context = click.Context(command, parent, info_name=name)
+    if isinstance(command, click.Group):
+        for child, inner in sorted(command.commands.items()):
+            yield from _commands(inner, child, context)
+    else:
+        yield context
+
+
+def _command(context: click.Context) -> Iterator[str]:
+    command = context.command
+    usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
+    yield f"## `{context.command_path}`"
+    yield _fenced("", usage)
+    yield from _help(command)
+    arguments = [item for item in command.params if isinstance(item, click.Argument)]
+    options = [item for item in command.params if isinstance(item, click.Option)]
+    if arguments:
+        yield _table(
+            ("argument", "type", "how many"),
+            ((f"`{item.human_readable_name.strip('[].')}`", _kind(item), _count(item)) for item in arguments),
+        )
+    if options:
+        yield _table(
+            ("option", "default", "description"),
+            (
+                (
+                    ", ".join(f"`{name}`" for name in option.opts) + _value(option, context),
+                    f"`{option.default}`" if option.show_default else "",
+                    f"{option.help}{' Required.' * option.required}{' Repeatable.' * option.multiple}",
+                )
+                for option in options
+            ),
+        )
+
+
+def _value(option: click.Option, context: click.Context) -> str:
+    return "" if option.is_flag else f" `{option.make_metavar(context)}`"
+
+
+def _kind(argument: click.Argument) -> str:
+    if isinstance(argument.type, click.Choice):
+        return " or ".join(f"`{choice}`" for choice in argument.type.choices)
+    return argument.type.name
+
+
+def _count(argument: click.Argument) -> str:
+    if argument.nargs == -1:
+        return "any number"
+    return "one" if argument.required else "one or none"
+
+
+def _help(command: click.Command) -> list[str]:
+    """The paragraphs of a command's help; those that click is told to leave as they are become blocks."""
+    parts = []
+    for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
+        mark, _, text = paragraph.partition("\n")
+        parts.append(_fenced("", inspect.cleandoc(text)) if mark == "\b" else " ".join(paragraph.split()))
+    return parts
+
+
 def _index() -> str:
     return _joined(
         [
@@ -429,7 +515,8 @@ def _index() -> str:
                 ),
             ),
             "- [Outputs](outputs.md): what the statuses, `results` and `history` of all of them hold\n"
-            "- [Configuration keys](configuration.md)",
+            "- [Configuration keys](configuration.md)\n"
+            "- [Command line](command-line.md): every command with its arguments and options",
         ]
     )
 

@@ -18,6 +18,9 @@ from pathlib import Path
 from typing import Any
 
 import pyte
+from click.testing import CliRunner
+
+from cloudretry.cli import main
 
 EXECUTABLE = Path(sys.executable).with_name("cloudretry")
 LONGEST = 60.0
@@ -103,6 +106,11 @@ class CommandLine:
         process = self.start(*arguments, **environment)
         out, err = process.communicate(stdin, timeout=LONGEST)
         return Done(process.returncode, out, err)
+
+    def inside(self, *arguments: object) -> Done:
+        """Run a command in this process, which is quicker: for one that ends before it has begun anything."""
+        result = CliRunner().invoke(main, [*map(str, arguments)], env=self.environment)
+        return Done(result.exit_code, result.stdout, result.stderr)
 
     def start(self, *arguments: object, **environment: str) -> subprocess.Popen[str]:
         process = subprocess.Popen(

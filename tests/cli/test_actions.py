@@ -37,7 +37,7 @@ def test_with_json_every_action_has_the_inputs_of_the_schema(alone: CommandLine)
 
 @pytest.mark.parametrize("name", ["drs:JobBatchRetry", "cloudretry:drs:jobbatchretry", "JOBBATCHRETRY"])
 def test_an_action_is_shown_by_any_form_of_its_name(alone: CommandLine, name: str) -> None:
-    done = alone("actions", name)
+    done = alone.inside("actions", name)
     assert done.code == 0
     assert done.out.startswith("cloudretry:drs:JobBatchRetry: DRS batch retry\n")
     for words in (
@@ -51,7 +51,7 @@ def test_an_action_is_shown_by_any_form_of_its_name(alone: CommandLine, name: st
 
 
 def test_an_unknown_action_is_answered_with_the_nearest_or_with_all(alone: CommandLine) -> None:
-    assert "did you mean ehpc:JobRerun?" in alone("actions", "ehpc:JobRerunn", "--json").problem
+    assert "did you mean ehpc:JobRerun?" in alone.inside("actions", "ehpc:JobRerunn", "--json").problem
     done = alone("actions", "something")
     assert (done.code, done.out) == (2, "")
     assert all(token.removeprefix("cloudretry:") in done.err for token in ACTIONS)

@@ -115,4 +115,4 @@ def test_a_wrong_scenario_is_explained_without_a_traceback(alone: CommandLine) -
 
 
 def test_a_port_that_is_none_is_refused(alone: CommandLine) -> None:
-    assert "70000 is not in the range" in alone("emulator", "--port", "70000", "--json").problem
+    assert "70000 is not in the range" in alone.inside("emulator", "--port", "70000", "--json").problem

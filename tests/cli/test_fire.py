@@ -198,7 +198,7 @@ WRONG: dict[str, tuple[list[str], str]] = {
 @pytest.mark.parametrize("case", WRONG)
 def test_wrong_input_is_named_and_nothing_is_asked(cloudretry: CommandLine, emulator: Emulator, case: str) -> None:
     arguments, words = WRONG[case]
-    done = cloudretry("fire", *arguments, "--yes", "--json")
+    done = cloudretry.inside("fire", *arguments, "--yes", "--json")
     assert done.code == 2
     assert words in done.problem
     assert emulator.requests("*") == []

@@ -130,7 +130,7 @@ def test_a_fire_is_shown_by_the_beginning_of_its_id(alone: CommandLine) -> None:
     for words in (
         f"fire:       {ID}",
         f"resource:   {URN}",
-        "by:         a create or a fire by hand, generation 1",
+        "by:         a create, generation 1",
         "answer:     none recorded",
         "next:       the next run asks the cloud what became of it, before it fires anything",
     ):
@@ -248,12 +248,15 @@ def test_a_word_is_only_about_what_the_cloud_has_not_answered(alone: CommandLine
 
 
 def test_an_outcome_must_be_one_of_two(alone: CommandLine) -> None:
-    assert "--outcome" in alone("journal", "resolve", ID, "--yes", "--json").problem
-    assert "is not one of" in alone("journal", "resolve", ID, "--yes", "--json", "--outcome", "maybe").problem
+    assert "--outcome" in alone.inside("journal", "resolve", ID, "--yes", "--json").problem
+    assert "is not one of" in alone.inside("journal", "resolve", ID, "--yes", "--json", "--outcome", "maybe").problem
 
 
 def test_a_fire_by_hand_that_was_fired_is_settled(cloudretry: CommandLine, emulator: Emulator) -> None:
     fire_id = killed_by_hand(cloudretry, emulator, "jb1", "jb2")
+    shown = cloudretry("journal", "show", fire_id).out
+    assert re.search(r"^resource: +by hand, drs:JobBatchRetry at emulator/eu-de/\w+$", shown, re.MULTILINE)
+    assert re.search(r"^by: +cloudretry fire$", shown, re.MULTILINE)
     done = cloudretry("journal", "resolve", fire_id, "--outcome", "fired", "--yes")
     assert (done.code, done.out) == (0, f"{fire_id} was fired: this fire is settled\n")
     assert listed(cloudretry) == []

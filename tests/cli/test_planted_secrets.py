@@ -54,19 +54,35 @@ def test_a_cloud_that_repeats_everything_gives_nothing_away(alone: CommandLine, 
     echo.status = 500
     file = alone.folder / "provider.json"
     file.write_text(json.dumps(configuration(echo, HUAWEICLOUD_WAYS[way])))
-    given = ("--config", str(file))
     seen = Seen(alone, file)
 
     triggers = json.dumps({"triggers": {"a": PLANTED["trigger"]}})
-    fire = ("fire", DRS, "jb1", "--yes", "--timeout", "1s", "--inputs", "-", *given)
+    fire = ("fire", DRS, "jb1", "--yes", "--timeout", "1s", "--inputs", "-", "--config", str(file))
     assert seen(*fire, stdin=triggers).code == 3
     (record,) = alone.journal.rglob("*.fire")
     assert "X.1" in record.read_text()
+    echo.status = 400
+    echo.answers.clear()
+    told = seen(*fire, "--json", stdin=triggers)
+    assert (told.code, "X.1" in told.out) == (2, True)
+    assert seen.places() == []
+
+
+def test_what_a_cloud_repeats_is_not_told_by_any_other_command(alone: CommandLine, echo: Echo) -> None:
+    echo.answers["/batch-status"] = FAILED
+    file = alone.folder / "provider.json"
+    file.write_text(json.dumps(configuration(echo, HUAWEICLOUD_WAYS["agency"])))
+    given = ("--config", str(file))
+    seen = Seen(alone, file)
+
+    refused = seen("fire", DRS, "jb1", "--yes", "--json", *given)
+    assert (refused.code, "X.1" in refused.out) == (1, True)
+    echo.status = 500
+    assert seen("fire", DRS, "jb1", "--yes", "--timeout", "1s", *given).code == 3
+    (record,) = alone.journal.rglob("*.fire")
     assert seen("journal", "list", *given).code == 0
     assert "X.1" in seen("journal", "show", record.stem, "--json", *given).out
     assert seen("journal", "resolve", record.stem, "--outcome", "fired", "--yes", *given).code == 0
-    echo.status = 400
-    assert "X.1" in seen(*fire, "--json", stdin=triggers).out
     echo.answers.clear()
     assert "X.1" in seen("status", DRS, "jb1", *given).err
     assert seen("doctor", "--json", *given).code == 1

@@ -104,7 +104,7 @@ def test_every_command_and_option_says_what_it_is_for(path: tuple[str, ...]) -> 
 def test_wrong_usage_is_one_json_object_when_json_is_asked_for(
     alone: CommandLine, arguments: list[str], words: str
 ) -> None:
-    done = alone(*arguments, "--json")
+    done = alone.inside(*arguments, "--json")
     assert done.code == 2
     assert words in done.problem
 

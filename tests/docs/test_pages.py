@@ -11,6 +11,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -21,6 +22,7 @@ from doc_programs import plain, run
 
 from cloudretry import cli, config
 from cloudretry.actions import ACTIONS
+from cloudretry.cli import commands
 from cloudretry.emulator import Emulator, faults
 from cloudretry.emulator.scenario import Scenario
 from cloudretry.inputs import UNKNOWN, check
@@ -210,7 +212,7 @@ def _commands() -> Iterator[tuple[str, list[str]]]:
 
 def _words(line: str) -> list[str]:
     inner = re.search(r"\$\(([^)]*)\)", line)
-    return shlex.split(inner[1] if inner else line)
+    return shlex.split(inner[1] if inner else line.partition(" | ")[0])
 
 
 COMMANDS = sorted({(where, tuple(words)) for where, words in _commands()})
@@ -234,7 +236,7 @@ def test_every_command_names_what_there_is(where, words):
                 assert ("." in key) == ("--path" in arguments)
         case ("pulumi", "import", token, _name, _id):
             assert token in ACTIONS
-        case ("pulumi", "stack", "export", *_):
+        case ("pulumi", "stack", "export", *_) | ("echo", "$?"):
             pass
         case ("pulumi", "up" | "config") | ("pip", "install", "pulumi-cloudretry") | ("curl", *_):
             pass
@@ -254,7 +256,72 @@ def _parse_cli(arguments: list[str]) -> None:
         found = command.get_command(context, arguments[0])
         assert found is not None, f"cloudretry has no command {arguments[0]}"
         command, arguments = found, arguments[1:]
-    command.make_context(command.name, list(arguments))
+    # A name alone speaks of the command, and calls for none of its arguments.
+    if arguments:
+        command.make_context(command.name, list(arguments))
+
+
+COMMAND_LINE = Page((ROOT / "docs/command-line.md").relative_to(ROOT))
+
+
+def _transcript() -> Iterator[tuple[str, str]]:
+    """Each command on the page of the command line, and the output that is shown below it."""
+    for block in COMMAND_LINE.blocks:
+        if block.language == "console":
+            for command in re.split(r"^\$ ", block.text, flags=re.MULTILINE)[1:]:
+                line, _, output = command.partition("\n")
+                yield line, output
+
+
+def _fits(shown: str, printed: str) -> bool:
+    """Whether an output is what is shown: an ellipsis stands for the rest of a line, or alone for any lines."""
+    pattern = ""
+    for line in shown.splitlines(keepends=True):
+        words = r"[^\n]*".join(r"\s+".join(map(re.escape, part.split())) for part in line.split("…"))
+        pattern += r"(?:[^\n]*\n)*?" if line == "…\n" else rf"\s*{words}\s*\n"
+    return re.fullmatch(pattern, printed) is not None
+
+
+def test_the_examples_on_the_page_of_the_command_line_run_as_they_are_shown(tmp_path):
+    transcript = list(_transcript())
+    # After each command its end is marked; what it ended with is there for the next one to show.
+    script = "".join(f"{line}\n{{ code=$?; printf '\\036'; (exit $code); }} 2>/dev/null\n" for line, _ in transcript)
+    done = subprocess.run(
+        ["bash", "--norc"],
+        input=f"exec 2>&1\n{script}",
+        cwd=tmp_path,
+        env={
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.defpath]),
+            "HOME": str(tmp_path),
+            "PULUMI_HOME": str(tmp_path / "pulumi-home"),
+            "LANG": "C.UTF-8",
+        },
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    outputs = done.stdout.split("\x1e")[:-1]
+    assert len(outputs) == len(transcript) > 15, done.stdout
+    for (line, shown), printed in zip(transcript, outputs, strict=True):
+        assert _fits(shown, printed), f"{line} is shown with\n{shown}\nand prints\n{printed}"
+
+
+def test_what_an_example_prints_otherwise_than_shown_is_noticed():
+    assert _fits("a b … d\n…\nend\n", "a   b  cc d\nx\ny\nend\n")
+    assert _fits("…\nend\n", "end\n")
+    for shown in ("a\n", "a\n…\n", "b\n", ""):
+        assert not _fits(shown, "b\na\n")
+
+
+def test_every_command_has_a_row_on_the_page_of_the_command_line():
+    assert set(re.findall(r"^\| \[`cloudretry (\w+)`\]", COMMAND_LINE.text, re.MULTILINE)) == cli.main.commands.keys()
+
+
+def test_the_exit_codes_on_the_page_are_those_of_the_commands():
+    rows = re.findall(r"^\| ([\d, ]+) \|", COMMAND_LINE.text, re.MULTILINE)
+    documented = re.findall(r"^(\d+) ", commands.__doc__, re.MULTILINE)
+    assert ", ".join(rows).split(", ") == [*documented, "143"]
 
 
 def _is_key(path: str) -> bool:

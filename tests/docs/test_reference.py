@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import click
 import pytest
 import yaml
 from doc_pages import ROOT, Page
@@ -12,6 +13,7 @@ from doc_programs import run
 from reference import EXAMPLES, FOLDER, import_id, pages, stale
 
 from cloudretry.actions import ACTIONS
+from cloudretry.cli import main
 from cloudretry.config import ENVIRONMENT, KEY_PAIRS
 from cloudretry.inputs import check
 from cloudretry.lifecycle.identifier import split_id
@@ -165,3 +167,25 @@ def test_exactly_the_secrets_of_the_configuration_are_marked():
         "alicloud.secretKey",
         "alicloud.securityToken",
     }
+
+
+def test_every_command_argument_and_option_is_on_the_page_of_the_command_line():
+    sections = re.split(r"^## ", Page(FOLDER / "command-line.md").text, flags=re.MULTILINE)[1:]
+    told = {re.match(r"`cloudretry ([^`]*)`", section)[1]: section for section in sections}
+
+    def commands(group, *path):
+        for name, command in group.commands.items():
+            if isinstance(command, click.Group):
+                yield from commands(command, *path, name)
+            else:
+                yield " ".join((*path, name)), command
+
+    listed = dict(commands(main))
+    assert told.keys() == listed.keys()
+    for name, command in listed.items():
+        for parameter in command.params:
+            names = (
+                parameter.opts if isinstance(parameter, click.Option) else [parameter.human_readable_name.strip("[].")]
+            )
+            assert all(f"`{one}`" in told[name] for one in names), (name, parameter.name)
+            assert getattr(parameter, "help", None) is None or parameter.help in told[name]

@@ -19,7 +19,9 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 def configuration_options(command: Command) -> Command:
     """``--stack`` and ``--config``, as the arguments ``stack`` and ``file``."""
-    stack = click.option("--stack", help="Take the configuration of this stack of the project in the current folder.")
+    stack = click.option(
+        "--stack", metavar="NAME", help="Take the configuration of this stack of the project in the current folder."
+    )
     file = click.option(
         "--config",
         "file",

@@ -16,6 +16,7 @@ from click.shell_completion import CompletionItem
 from cloudretry.cli.commands import Refused, confirm, interruptible, require_terminal
 from cloudretry.cli.configuration import configuration_options, configured
 from cloudretry.cli.output import print_json, print_table
+from cloudretry.cli.parameters import PREFIX
 
 if TYPE_CHECKING:
     from cloudretry.run.journal import Entry, Journal, ResourceJournal
@@ -53,6 +54,7 @@ def _place_options(command: Command) -> Command:
     folder = click.option(
         "--journal-dir",
         "folder",
+        metavar="FOLDER",
         type=click.Path(file_okay=False, path_type=Path),
         help="The folder of the journal. Default: that of the configuration.",
     )
@@ -90,7 +92,7 @@ def list_(folder: Path | None, stack: str | None, file: Path | None, as_json: bo
                 (
                     fire.entry.fire_id,
                     fire.age_in_words,
-                    fire.resource,
+                    fire.whose,
                     ", ".join(target.key for target in fire.entry.targets),
                     fire.answer,
                     "a run has it now" if fire.is_held else "too old to be taken up" if fire.is_old else "",
@@ -119,12 +121,10 @@ def show(fire_id: str, folder: Path | None, stack: str | None, file: Path | None
     entry = fire.entry
     lines = {
         "fire": entry.fire_id,
-        "resource": fire.resource,
+        "resource": fire.whose,
         "backend": fire.backend,
         "at": f"{fire.at} ({fire.age_in_words} ago)",
-        "by": f"a create or a fire by hand, generation {entry.generation}"
-        if entry.creating
-        else f"an update, generation {entry.generation}",
+        "by": fire.by,
         "answer": fire.answer,
         "request id": entry.request_id,
         "folder": str(fire.records.folder),
@@ -165,7 +165,7 @@ def resolve(
         fire = _find(_journal(folder, stack, file), fire_id)
         was_fired = outcome == "fired"
         keys, then = fire.in_doubt(fired=was_fired), fire.then(fired=was_fired)
-        click.echo(f"{fire.resource}: {', '.join(keys)}, {fire.at}, answer: {fire.answer}", err=True)
+        click.echo(f"{fire.whose}: {', '.join(keys)}, {fire.at}, answer: {fire.answer}", err=True)
         said = "was fired" if was_fired else "was not fired"
         confirm(f"Note that this {said}? {then[0].upper()}{then[1:]}", yes=yes, otherwise=NOTHING)
         _note(fire, fired=was_fired)
@@ -178,7 +178,7 @@ def resolve(
 def _note(fire: _Open, *, fired: bool) -> None:
     with fire.records.try_lock() as mine:
         if not mine:
-            raise Refused(f"a run works on {fire.resource} now, and settles this itself; {NOTHING}")
+            raise Refused(f"a run works on {fire.whose} now, and settles this itself; {NOTHING}")
         current = [entry for entry in fire.records.entries() if entry.fire_id == fire.entry.fire_id]
         if current != [fire.entry]:
             raise Refused(f"a run has worked on the fire {fire.entry.fire_id} meanwhile; see: cloudretry journal list")
@@ -211,6 +211,20 @@ class _Open:
     @property
     def is_by_hand(self) -> bool:
         return self.resource.startswith(BY_HAND)
+
+    @property
+    def whose(self) -> str:
+        """The resource in words; its targets are named beside it."""
+        if not self.is_by_hand:
+            return self.resource
+        token, _, where = self.resource.removeprefix(BY_HAND).removeprefix(PREFIX).partition("/")
+        return f"by hand, {token} at {where.rpartition('/')[0]}"
+
+    @property
+    def by(self) -> str:
+        if self.is_by_hand:
+            return "cloudretry fire"
+        return f"{'a create' if self.entry.creating else 'an update'}, generation {self.entry.generation}"
 
     def in_doubt(self, *, fired: bool) -> Sequence[str]:
         """The targets that somebody's word is about.

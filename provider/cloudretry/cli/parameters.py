@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ACTION",
     "DURATION",
+    "PREFIX",
     "SETTING",
     "Input",
     "by_hand",
@@ -32,6 +33,7 @@ __all__ = [
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 PREFIX = "cloudretry:"
+"""What all tokens begin with."""
 
 WITHOUT_MEANING = ("triggers", "reconcile")
 """Inputs that say when a resource fires: by hand, somebody says so."""
