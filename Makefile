@@ -13,16 +13,19 @@ help:
 	@echo 'make bench       what it costs, beside others, into docs/benchmark.md (BENCH="--quick" for a look)'
 	@echo 'make lint        lint, format and types only'
 	@echo 'make sdk         schema.json and the SDKs, generated from the actions'
-	@echo 'make docs        docs/reference, generated from the actions and the configuration'
+	@echo 'make docs        docs/reference, generated from the actions and the configuration, and the site in site/'
 	@echo 'make dist        dist/: wheel, sdist and the archives for `pulumi plugin install`'
 	@echo 'make setup       the virtual environment and the Pulumi engine only'
 	@echo 'eval "$$(make -s env)"   give this shell the engine, the virtual environment and the plugin'
 
+# What builds the site is installed where it is needed, and nobody else waits for it.
+docs lint test test-fast: SETUP = --docs
+
 setup:
-	@$(PYTHON) tools/setup.py
+	@$(PYTHON) tools/setup.py $(SETUP)
 
 venv:
-	@$(PYTHON) tools/setup.py --no-engine
+	@$(PYTHON) tools/setup.py --no-engine $(SETUP)
 
 env:
 	@$(PYTHON) tools/setup.py --print-env
@@ -55,6 +58,7 @@ sdk:
 
 docs: venv
 	.venv/bin/python tools/reference.py
+	.venv/bin/python tools/docsite/build.py
 
 dist: venv
 	.venv/bin/python tools/dist.py

@@ -17,13 +17,11 @@ class PipWork(Work):
     def __init__(self) -> None:
         super().__init__(io.StringIO())
         self.ran: list[str] = []
-        self.installed = ""
+        self.asked_for = ""
         self.pip_says: str | None = None
 
     def run(self, what: str, command: Any, **_options: Any) -> str:
         self.ran.append(what)
-        if what == "pip install":
-            self.installed = str(command[-1])
         if what == "python -m venv":
             environment = Path(command[-1])
             pip = environment / "lib/python3/site-packages/pip/__main__.py"
@@ -32,7 +30,9 @@ class PipWork(Work):
             (environment / "bin").mkdir(exist_ok=True)
             (environment / "bin/python").touch()
             (environment / "bin/python").chmod(0o755)
-        elif self.pip_says is not None:
+            return ""
+        self.asked_for = command[-1]
+        if self.pip_says is not None:
             raise ProgramError(what, self.pip_says)
         return ""
 
@@ -82,17 +82,23 @@ def test_a_lint_setting_installs_nothing(working_copy: Path, work: PipWork) -> N
     assert work.ran == []
 
 
-def test_the_benchmark_adds_to_it_what_it_needs_once_and_nobody_else_takes_it_out(
-    working_copy: Path, work: PipWork
-) -> None:
+def test_what_builds_the_site_is_installed_where_it_is_asked_for(working_copy: Path, work: PipWork) -> None:
     Venv(working_copy).make(work)
-    assert work.installed.endswith("[dev,witness]")
-    Venv(working_copy, ("bench",)).make(work)
-    assert work.installed.endswith("[dev,witness,bench]")
+    assert work.asked_for == f"{working_copy}[dev,witness]"
+    Venv(working_copy, ("docs",)).make(work)
+    assert work.asked_for == f"{working_copy}[dev,witness,docs]"
+    assert work.ran == ["python -m venv", "pip install", "pip install"]
+
+
+def test_what_builds_the_site_is_kept_up_to_date_once_it_is_there(working_copy: Path, work: PipWork) -> None:
+    Venv(working_copy, ("docs",)).make(work)
     work.ran.clear()
-    Venv(working_copy, ("bench",)).make(work)
     Venv(working_copy).make(work)
     assert work.ran == []
+    (working_copy / "provider/cloudretry/version.py").write_text('__version__ = "9.9"\n', encoding="utf-8")
+    Venv(working_copy).make(work)
+    assert work.ran == ["pip install"]
+    assert work.asked_for.endswith("[dev,witness,docs]")
 
 
 def test_in_a_moved_working_copy_it_is_created_anew(working_copy: Path, work: PipWork) -> None:

@@ -26,6 +26,7 @@ def main() -> int:
     """Make what is asked for; print the shell's lines when asked. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="setup", description=__doc__)
     parser.add_argument("--no-engine", action="store_true", help="make the virtual environment only")
+    parser.add_argument("--docs", action="store_true", help="install what builds the site too")
     parser.add_argument("--bench", action="store_true", help="install what the benchmark needs too")
     parser.add_argument("--gensdk", action="store_true", help="make sure of the SDK generator too")
     parser.add_argument(
@@ -37,7 +38,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     work = Work()
-    venv = Venv(ROOT, ("bench",) if options.bench else ())
+    venv = Venv(ROOT, tuple(extra for extra in ("docs", "bench") if getattr(options, extra)))
     engine = Engine(ROOT, venv)
     signal.signal(signal.SIGTERM, _end)
     try:

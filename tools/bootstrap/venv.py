@@ -8,7 +8,6 @@ import os
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
 
 from bootstrap.work import ProgramError, SetupError, Work, replace_text
 
@@ -28,22 +27,25 @@ _UNREACHABLE = (
 class Venv:
     """`.venv` of a working copy; made again only when what it is made from has changed.
 
-    ``more`` names extras of the package that are wanted beside those of developers and tests.
+    ``more`` names extras of the package that are wanted beside those of developers and tests. Those that were installed
+    once are kept up to date.
     """
 
     def __init__(self, root: Path, more: tuple[str, ...] = ()) -> None:
         self.root = root
-        self._extras = (*_EXTRAS, *more)
+        self._more = more
         self.path = root / ".venv"
         self.python = self.path / "bin" / "python"
         self._stamp = self.path / "made-from.json"
 
     def is_fresh(self) -> bool:
         """Whether it holds what pyproject.toml asks for now."""
-        recorded, wanted = self._recorded(), self._wanted()
-        if recorded is None or not set(wanted["extras"]) <= set(recorded.get("extras", ())):
-            return False
-        return {**recorded, "extras": wanted["extras"]} == wanted and os.access(self.python, os.X_OK)
+        return self._recorded() == self._wanted() and os.access(self.python, os.X_OK)
+
+    @property
+    def _extras(self) -> list[str]:
+        kept = (self._recorded() or {}).get("extras", "").split(",")
+        return [*_EXTRAS, *sorted({*filter(None, kept), *self._more} - {*_EXTRAS})]
 
     def make(self, work: Work) -> None:
         """Create it or bring it up to date. Raises SetupError."""
@@ -53,23 +55,23 @@ class Venv:
             if self.is_fresh():
                 return
             self._require_venv_module()
-            recorded = self._recorded()
+            recorded, wanted = self._recorded(), self._wanted()
             self._stamp.unlink(missing_ok=True)
             moved = recorded is not None and recorded.get("root") != str(self.root)
             if moved or not self._has_pip():
                 work.say("creating the virtual environment .venv")
                 work.run("python -m venv", [sys.executable, "-m", "venv", "--clear", self.path])
             work.say("installing the package and its tools into .venv, about a minute when nothing is cached")
-            self._install(work)
-            replace_text(self._stamp, json.dumps(self._wanted()))
+            self._install(work, wanted["extras"])
+            replace_text(self._stamp, json.dumps(wanted))
             work.say(".venv is ready")
 
-    def _install(self, work: Work) -> None:
+    def _install(self, work: Work, extras: str) -> None:
         pip = [str(self.python), "-m", "pip", "--no-input", "--disable-pip-version-check"]
         try:
             work.run(
                 "pip install",
-                [*pip, "install", "--editable", f"{self.root}[{','.join(self._extras)}]"],
+                [*pip, "install", "--editable", f"{self.root}[{extras}]"],
                 cwd=self.root,
                 progress=lambda lines: f"{lines} lines so far",
             )
@@ -81,20 +83,17 @@ class Venv:
                 ) from error
             raise
 
-    def _wanted(self) -> dict[str, Any]:
+    def _wanted(self) -> dict[str, str]:
         with (self.root / "pyproject.toml").open("rb") as file:
             described = tomllib.load(file)
         # The settings of lint, types and tests change nothing in what is installed.
         described["tool"] = described["tool"]["hatch"]
         version = self.root / described["tool"]["version"]["path"]
         text = json.dumps(described, sort_keys=True) + version.read_text(encoding="utf-8")
-        return {
-            "root": str(self.root),
-            "sha256": hashlib.sha256(text.encode()).hexdigest(),
-            "extras": list(self._extras),
-        }
+        sha256 = hashlib.sha256(text.encode()).hexdigest()
+        return {"root": str(self.root), "extras": ",".join(self._extras), "sha256": sha256}
 
-    def _recorded(self) -> dict[str, Any] | None:
+    def _recorded(self) -> dict[str, str] | None:
         try:
             recorded = json.loads(self._stamp.read_text(encoding="utf-8"))
         except (OSError, ValueError):
