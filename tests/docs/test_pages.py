@@ -26,7 +26,7 @@ from cloudretry.cli import commands
 from cloudretry.emulator import Emulator, faults
 from cloudretry.emulator.scenario import Scenario
 from cloudretry.inputs import UNKNOWN, check
-from cloudretry.schema import schema
+from support.yaml_program import RESOURCES, referred, wrong_with
 
 # The clouds' own SDKs, used on a page, warn of what is not ours.
 pytestmark = [
@@ -131,20 +131,17 @@ def test_every_yaml_block_is_a_program_a_configuration_or_a_scenario(block):
 
 
 def _wrong_with_program(document) -> Iterator[str]:
+    yield from wrong_with(document)
     resources = document["resources"]
     for name, resource in resources.items():
         token, properties = resource["type"], _interpolated(resource.get("properties", {}))
-        if token == "pulumi:providers:cloudretry":
-            yield from (f"{name}.{problem}" for problem in config.problems(properties))
-        else:
-            yield from (f"{name}.{problem}" for problem in check(ACTIONS[token], properties))
+        problems = config.problems(properties) if token.startswith("pulumi:") else check(ACTIONS[token], properties)
+        yield from (f"{name}.{problem}" for problem in problems)
         yield from (f"{name}: option {option}" for option in resource.get("options", {}).keys() - RESOURCE_OPTIONS)
-    outputs = {
-        name: schema()["resources"].get(item["type"], {}).get("properties", {}) for name, item in resources.items()
-    }
-    for name, prop in re.findall(r"\$\{([\w-]+)(?:\.(\w+))?", json.dumps(document)):
-        if name not in resources or (prop and prop not in outputs[name]):
-            yield f"${{{name}.{prop}}} is nothing"
+    for reference in referred([resources, document.get("outputs")]):
+        name, _, output = reference.partition(".")
+        if name not in resources or (output and output not in RESOURCES[resources[name]["type"]]["properties"]):
+            yield f"${{{reference}}} is nothing"
 
 
 def _interpolated(value):
