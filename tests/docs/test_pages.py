@@ -26,7 +26,7 @@ from cloudretry.cli import commands
 from cloudretry.emulator import Emulator, faults
 from cloudretry.emulator.scenario import Scenario
 from cloudretry.inputs import UNKNOWN, check
-from support.yaml_program import RESOURCES, referred, wrong_with
+from support.yaml_program import RESOURCES, members, referred, wrong_with
 
 # The clouds' own SDKs, used on a page, warn of what is not ours.
 pytestmark = [
@@ -184,10 +184,13 @@ def test_the_scenario_on_the_emulator_page_has_every_key():
 
 
 @each("json")
-def test_every_json_block_is_a_policy_or_a_fault(block):
+def test_every_json_block_is_a_policy_a_fault_or_outputs(block):
     document = json.loads(block.text)
     if "operation" in document:
         faults.parse(document)
+    elif "generation" in document:
+        declared = RESOURCES["cloudretry:drs:JobBatchRetry"]
+        assert list(members(document, declared["properties"], declared["required"], "outputs")) == []
     else:
         assert document.keys() == {"Version", "Statement"}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from cloudretry.schema import schema
 
-__all__ = ["RESOURCES", "SCHEMA", "referred", "wrong_with"]
+__all__ = ["RESOURCES", "SCHEMA", "members", "referred", "wrong_with"]
 
 SCHEMA = schema()
 RESOURCES = {"pulumi:providers:cloudretry": SCHEMA["provider"], **SCHEMA["resources"]}
@@ -41,6 +41,7 @@ def faults(value: Any, kind: Mapping[str, Any], path: str) -> Iterator[str]:
 
 
 def members(value: Mapping[str, Any], known: Mapping[str, Any], required: Any, path: str) -> Iterator[str]:
+    """What does not fit these properties, by its path."""
     yield from (f"{path}.{name} is missing" for name in required if name not in value)
     for name, item in value.items():
         if name in known:
