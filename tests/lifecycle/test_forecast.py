@@ -35,7 +35,7 @@ def test_a_trigger_change_tells_the_trigger_and_its_values() -> None:
     world.up(triggers={"release": 1, "gone": {"a": [1]}})
     line = said(world, triggers={"release": "1", "new": "x" * 99})
     assert line == (
-        f'would fire 1 target: triggers release 1 -> "1", gone {{"a": [1]}} -> none, new none -> "{"x" * 36}...'
+        f'would fire 1 target: triggers gone {{"a": [1]}} -> none, new none -> "{"x" * 36}..., release 1 -> "1"'
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from test_resources import fired
 
 from cloudretry.actions import ACTIONS
 from cloudretry.emulator import Emulator
+from cloudretry.inputs import UNKNOWN
 from cloudretry.plugin.marshal import Secret
 
 Start = Callable[..., Plugin]
@@ -82,7 +84,7 @@ def test_an_update_tells_the_trigger_and_what_it_would_meet(
     news = {"jobs": jobs("jb1"), "triggers": {"release": "2", "key": Secret("planted-2")}}
     line = said(previewing, engine, news, olds)
     assert line == (
-        'would fire 1 target: triggers release "1" -> "2", key [secret]; '
+        'would fire 1 target: triggers key [secret], release "1" -> "2"; '
         "0 of 1 can be retried; jb1 is FULL_TRANSFER_STARTED so a retry would be refused"
     )
 
@@ -126,3 +128,31 @@ def test_a_cloud_that_is_slow_to_answer_is_given_up(previewing: Plugin, emulator
     emulator.add_fault(ACTIONS[DRS].looks.name, delay=20.0)
     line = said(previewing, engine, {"jobs": jobs("jb1")})
     assert line == "would fire 1 target; not looked at: no answer within 3 s"
+
+
+def test_a_create_that_was_interrupted_would_be_taken_up_unless_it_is_asked_for_anew(
+    start: Start, emulator: Emulator, engine: EngineLog
+) -> None:
+    news = {"jobs": jobs("stuck"), "triggers": {"release": "1"}}
+    killed = start()
+    killed.configure(emulator, journalEnabled=True)
+    creating = killed.create_later(news)
+    emulator_saw_a_look(emulator)
+    killed.process.kill()
+    assert creating.exception() is not None
+
+    def preview(triggers: dict[str, Any]) -> str:
+        plugin = start(engine=engine)
+        plugin.configure(emulator, journalEnabled=True)
+        return said(plugin, engine, {**news, "triggers": triggers})
+
+    assert preview({"release": "1"}) == "would take up a fire that was interrupted"
+    assert preview({"release": "2"}).startswith("would fire 1 target")
+    assert preview({"release": UNKNOWN}) == "would fire"
+
+
+def emulator_saw_a_look(emulator: Emulator) -> None:
+    deadline = time.monotonic() + 20
+    while not emulator.requests("BatchListJobStatus"):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -9,6 +9,7 @@ from typing import Any
 from cloudretry.actions import Action
 from cloudretry.clock import pause
 from cloudretry.errors import CloudRetryError
+from cloudretry.inputs import is_unknown
 from cloudretry.lifecycle.circumstances import Backend, Circumstances
 from cloudretry.record import Record
 from cloudretry.run.journal import ResourceJournal
@@ -39,13 +40,23 @@ def note_handed_over(backend: Backend, resource: str, outputs: Mapping[str, Any]
         backend.journal.replied(records, tuple(outputs.get("fireIds", ())))
 
 
-def is_interrupted(backend: Backend, resource: str, action: Action[Any], outputs: Mapping[str, Any]) -> bool:
-    """Whether a fire of an update is open that the saved state does not know."""
+def is_interrupted(
+    backend: Backend,
+    resource: str,
+    action: Action[Any],
+    outputs: Mapping[str, Any] | None,
+    triggers: Mapping[str, Any] | None = None,
+) -> bool:
+    """Whether a fire is open that the saved state does not know, and that the next run takes up.
+
+    Without ``outputs`` that is the fire of a create with these ``triggers``, as far as a preview knows them.
+    """
     records = records_of(backend, resource)
-    if records is None or records.is_empty:
+    if records is None or records.is_empty or is_unknown(triggers):
         return False
-    record = Record.from_outputs(action, outputs)
-    return any(concerns(record, entry, record.triggers) for entry in records.open_entries(backend.clock.now()))
+    record = None if outputs is None else Record.from_outputs(action, outputs)
+    wanted = (triggers or {}) if record is None else record.triggers
+    return any(concerns(record, entry, wanted) for entry in records.open_entries(backend.clock.now()))
 
 
 def forget(backend: Backend, resource: str) -> None:

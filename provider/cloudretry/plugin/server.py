@@ -20,7 +20,7 @@ from cloudretry.actions import ACTIONS, Action
 from cloudretry.backend import ConfiguredBackend
 from cloudretry.config import load, problems
 from cloudretry.errors import CloudRetryError, InvalidInput
-from cloudretry.inputs import check, is_unknown
+from cloudretry.inputs import check, given, is_unknown
 from cloudretry.lifecycle import ChangeKind
 from cloudretry.model import Status
 from cloudretry.plugin.engine import EngineLog
@@ -308,7 +308,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Say in a preview what an `up` would do, and what it would meet."""
         backend, values, outputs = self._configured, plain(news), None if olds is None else plain(olds)
         secrecy, hidden = self.secrecy(news, olds or {}), _secret_triggers(news) | _secret_triggers(olds or {})
-        interrupted = outputs is not None and lifecycle.is_interrupted(backend, backend.resource(urn), action, outputs)
+        interrupted = lifecycle.is_interrupted(
+            backend, backend.resource(urn), action, outputs, given(values).get("triggers")
+        )
         found = lifecycle.forecast(
             action, values, outputs, backend.clock.now(), interrupted=interrupted, is_secret=hidden.__contains__
         )

@@ -54,7 +54,7 @@ def decide(action: Action[Any], record: Record | None, inputs: ActionInputs, now
     """The plan for a create (no record) or an update."""
     targets: tuple[Target, ...] = action.targets(inputs)
     if record is None:
-        return Plan(Reason.CREATE, 1, {}, fire=targets, triggers=tuple(inputs.triggers))
+        return Plan(Reason.CREATE, 1, {}, fire=targets, triggers=tuple(sorted(inputs.triggers)))
     if not record.adopted:
         imported = {target.key: record.results.get(target.key, _imported(target)) for target in targets}
         return Plan(Reason.ADOPTED, record.generation, imported)
@@ -91,10 +91,10 @@ def decide(action: Action[Any], record: Record | None, inputs: ActionInputs, now
 
 
 def changed_triggers(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of the triggers that differ, in order."""
+    """The names of the triggers that differ, in order: over the wire a map comes in another one each time."""
     return tuple(
         name
-        for name in dict.fromkeys((*old, *new))
+        for name in sorted({*old, *new})
         if name not in old or name not in new or not same_value(old[name], new[name])
     )
 
