@@ -238,6 +238,8 @@ def test_every_command_names_what_there_is(where, words):
             assert token in ACTIONS
         case ("pulumi", "stack", "export", *_) | ("echo", "$?"):
             pass
+        case ("pulumi", "up", "--parallel", number):
+            assert number.isdecimal()
         case ("pulumi", "up" | "config") | ("pip", "install", "pulumi-cloudretry") | ("curl", *_):
             pass
         case ("export", *assignments):
