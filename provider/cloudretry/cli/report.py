@@ -49,7 +49,8 @@ def report(
 ) -> None:
     """Tell what was retried, and with what outcome.
 
-    When and why as well, from the state of a stack: no cloud is asked. Values that are secret in the state are shown as [secret]; nothing is decrypted.
+    When and why as well, from the state of a stack: no cloud is asked. Values that are secret in the state are shown as
+    [secret]; nothing is decrypted.
 
     Ends with 0 if the report could be made, whatever it says, and with 2 if it could not. With --fail it ends with 1 if
     a retry failed, is still in progress or is not known.
