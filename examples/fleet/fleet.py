@@ -81,7 +81,8 @@ def read(path: Path) -> list[Stack]:
             for retry in stack.retries.values():
                 kind_of(retry)
     except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise click.ClickException(f"{path} is not the file of a fleet: {type(error).__name__}: {error}") from None
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise click.ClickException(f"{path} is not the file of a fleet: {reason}") from None
     return stacks
 
 

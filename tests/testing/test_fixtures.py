@@ -145,7 +145,9 @@ def test_a_project_is_run_where_it_lies_with_what_it_names_by_path_and_nothing_i
     (tmp_path / "jobs.txt").write_text("jb1", encoding="utf-8")
     project = tmp_path / "orders"
     project.mkdir()
-    (project / "Pulumi.yaml").write_text("name: orders\nruntime: python\n", encoding="utf-8")
+    (project / "Pulumi.yaml").write_text(
+        "name: orders\nruntime: python\nconfig: {cloudretry:emulator: embedded}\n", encoding="utf-8"
+    )
     (project / "Pulumi.dev.yaml").write_text(
         "encryptionsalt: v1:of-another-passphrase\n"
         "config:\n"

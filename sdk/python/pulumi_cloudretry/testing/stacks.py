@@ -72,21 +72,24 @@ class StackFactory:
 
         A project's program runs where it lies, its name is its own, and what there is to write (the stack's settings)
         is written elsewhere. If it has settings for a stack of this name, they are read, without the secrets, which a
-        test has no key for. ``config`` is set as ``pulumi config set --path`` would: ``release``,
-        ``cloudretry:pollInterval``, ``cloudretry:huaweicloud.region``; a secret is an ``automation.ConfigValue``.
-        ``environment`` is added to the test's own. The same stack and project give the same stack again, also with
-        another program.
+        test has no key for. Where a project names an emulator, the test's takes its place.
+
+        ``config`` is set as ``pulumi config set --path`` would: ``release``, ``cloudretry:pollInterval``,
+        ``cloudretry:huaweicloud.region``; a secret is an ``automation.ConfigValue``. ``environment`` is added to the
+        test's own. The same stack and project give the same stack again, also with another program.
 
         :raises FileNotFoundError: the folder holds no ``Pulumi.yaml``.
         """
         variables = self.environment() | dict(environment or {})
         options = automation.LocalWorkspaceOptions(pulumi_home=str(self.home), env_vars=variables)
         if callable(program):
-            options.work_dir = str(self._work_folder(project))
+            folder = self._work_folder(project)
+            self._settle(folder, stack, {})
+            options.work_dir = str(folder)
             made = automation.create_or_select_stack(stack, project_name=project, program=program, opts=options)
         else:
-            work_dir = str(self._project_folder(Path(program).resolve(), stack))
-            made = automation.create_or_select_stack(stack, work_dir=work_dir, opts=options)
+            folder = self._project_folder(Path(program).resolve(), stack)
+            made = automation.create_or_select_stack(stack, work_dir=str(folder), opts=options)
         if config:
             made.set_all_config(
                 {
@@ -124,11 +127,15 @@ class StackFactory:
         settings = source / project.pop("stackConfigDir", "") / f"Pulumi.{stack}.yaml"
         _make_absolute(project, source)
         _write(folder / "Pulumi.yaml", project)
-        ours = folder / settings.name
-        if settings.is_file() and not ours.exists():
-            config = (yaml.safe_load(settings.read_text(encoding="utf-8")) or {}).get("config") or {}
-            _write(ours, {"config": _without_secrets(config)})
+        theirs = (yaml.safe_load(settings.read_text(encoding="utf-8")) or {}) if settings.is_file() else {}
+        self._settle(folder, stack, _without_secrets(theirs.get("config") or {}))
         return folder
+
+    def _settle(self, folder: Path, stack: str, config: Mapping[str, Any]) -> None:
+        """Write a new stack's settings. Whatever a project says, its clouds are the test's."""
+        settings = folder / f"Pulumi.{stack}.yaml"
+        if not settings.exists():
+            _write(settings, {"config": {**config, "cloudretry:emulator": self._clouds.url}})
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:
