@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +27,19 @@ class Block:
 
     def __str__(self) -> str:
         return f"{self.page}:{self.line}"
+
+
+def quoted(block: Block, folder: Path) -> Path | None:
+    """The file below a folder that a block is an excerpt of, line by line; its indentation may differ."""
+    wanted = block.text.splitlines()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix not in (".pyc", ".md"):
+            lines = path.read_text(encoding="utf-8").splitlines()
+            for start in range(len(lines) - len(wanted) + 1):
+                excerpt = lines[start : start + len(wanted)]
+                if textwrap.dedent("\n".join(excerpt)) == textwrap.dedent("\n".join(wanted)):
+                    return path
+    return None
 
 
 @dataclass(frozen=True)
