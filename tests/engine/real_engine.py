@@ -217,6 +217,14 @@ class Project:
         """Make the stack the selected one of the folder."""
         self._plainly("stack", "select")
 
+    def forget(self, name: str) -> None:
+        """`pulumi state delete`."""
+        self._plainly("state", "delete", self.urn(name), "--yes")
+
+    def cancel(self) -> None:
+        """`pulumi cancel`."""
+        self._plainly("cancel", "--yes")
+
     def set_secret(self, path: str, value: str) -> None:
         """Put a secret into the stack's configuration, until :meth:`configure` is called."""
         self._plainly("config", "set", "--secret", "--path", path, value)
