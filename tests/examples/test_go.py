@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pulumi_cli import ROOT, Stack
 
-from cloudretry.emulator import Emulator
-from cloudretry.plugin.install import install
+from pulumi_cloudretry.testing import EmulatedClouds, StackFactory
+
+ROOT = Path(__file__).parents[2]
 
 pytestmark = [
     pytest.mark.engine,
+    pytest.mark.usefixtures("engine_on_path"),
     pytest.mark.timeout(1200),
     pytest.mark.skipif(shutil.which("go") is None, reason="needs Go"),
 ]
@@ -42,14 +43,9 @@ def example(tmp_path: Path) -> Path:
 
 
 def test_the_example_fires_each_retry_once_and_then_what_was_triggered(
-    example: Path, tmp_path: Path, emulator: Emulator
+    example: Path, tmp_path: Path, cloudretry_emulator: EmulatedClouds, cloudretry_stack: StackFactory
 ) -> None:
-    elsewhere = tmp_path / "any"
-    elsewhere.mkdir()
-    (elsewhere / "Pulumi.yaml").write_text("name: any\nruntime: python\n", encoding="utf-8")
-    stack = Stack(tmp_path, elsewhere)
-    install(stack.home)
-    environment = {**stack.environment, "CLOUDRETRY_EMULATOR": emulator.url}
+    environment = {**os.environ, **cloudretry_stack.environment()}
 
     def up(release: str) -> dict[str, Any]:
         ended = subprocess.run(
@@ -62,13 +58,11 @@ def test_the_example_fires_each_retry_once_and_then_what_was_triggered(
     names = ("pool", "visualization", "desktop", "replication", "simulation")
     first = up("1")
     assert {name: first[name] for name in names} == dict.fromkeys(names, "Succeeded")
-    fired = {target.id: target.times_fired for target in emulator.targets() if target.times_fired}
-    assert len(fired) == 7
-    assert set(fired.values()) == {1}
+    fired = cloudretry_emulator.fired()
+    assert (len(fired), set(fired.values())) == (7, {1})
 
-    drs = [target.id for target in emulator.targets("drsJob")]
-    for target in drs:
-        emulator.set_state(target, "FULL_TRANSFER_FAILED")
+    replications = [target.id for target in cloudretry_emulator.targets("drsJob")]
+    for job in replications:
+        cloudretry_emulator.set_state(job, "FULL_TRANSFER_FAILED")
     assert up("2")["replicationGeneration"] == 2
-    again = {target.id: target.times_fired for target in emulator.targets() if target.times_fired}
-    assert again == fired | dict.fromkeys(drs, 2)
+    assert cloudretry_emulator.fired() - fired == dict.fromkeys(replications, 1)

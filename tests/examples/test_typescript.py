@@ -6,18 +6,18 @@ import shutil
 from pathlib import Path
 
 import pytest
-from pulumi_cli import ROOT, Stack
+from pulumi import automation
 
-from cloudretry.emulator import Emulator
-from cloudretry.plugin.install import install
+from pulumi_cloudretry.testing import EmulatedClouds, StackFactory, recorded
 from support.typescript import node_modules, wrong_with
 
 pytestmark = [
     pytest.mark.engine,
+    pytest.mark.usefixtures("engine_on_path"),
     pytest.mark.skipif(shutil.which("npm") is None, reason="needs Node.js with npm"),
 ]
 
-EXAMPLE = ROOT / "examples/typescript"
+EXAMPLE = Path(__file__).parents[2] / "examples/typescript"
 
 
 @pytest.fixture(scope="module")
@@ -41,20 +41,21 @@ def test_the_types_of_the_sdk_fit_the_example_and_refuse_what_is_wrong(program: 
 
 
 def test_the_example_fires_each_retry_once_and_then_what_was_triggered(
-    program: Path, tmp_path: Path, emulator: Emulator
+    program: Path, cloudretry_emulator: EmulatedClouds, cloudretry_stack: StackFactory
 ) -> None:
-    stack = Stack(tmp_path, program)
-    install(stack.home)
-    stack.configure(emulator=emulator.url)
-    screen = stack.up()
-    assert "error" not in screen.lower()
-    assert set(stack.statuses().values()) == {"Succeeded"}
-    fired = {target.id: target.times_fired for target in emulator.targets() if target.times_fired}
-    assert len(fired) == 7
-    assert set(fired.values()) == {1}
+    stack = cloudretry_stack(program)
+    assert "error" not in stack.up().stdout.lower()
+    assert {retry["status"] for retry in recorded(stack).values()} == {"Succeeded"}
+    fired = cloudretry_emulator.fired()
+    assert (len(fired), set(fired.values())) == (7, {1})
 
-    stack.run("config", "set", "--path", "triggers.drs", "tuesday")
-    (step,) = stack.preview()
-    assert list(step["detailedDiff"]) == ["triggers.drs"]
-    stack.run("config", "rm", "--path", "triggers.drs")
-    stack.up("--expect-no-changes")
+    differences: list[list[str]] = []
+
+    def note(event: automation.EngineEvent) -> None:
+        if event.resource_pre_event and event.resource_pre_event.metadata.detailed_diff:
+            differences.append(list(event.resource_pre_event.metadata.detailed_diff))
+
+    cloudretry_stack(program, config={"triggers.drs": "tuesday"}).preview(on_event=note)
+    assert differences == [["triggers.drs"]]
+    stack.remove_config("triggers.drs", path=True)
+    stack.up(expect_no_changes=True)

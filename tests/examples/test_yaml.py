@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from pulumi_cli import ROOT
 
 from cloudretry.actions import ACTIONS
 from cloudretry.inputs import check
 from support.yaml_program import SCHEMA, referred, wrong_with
 
+ROOT = Path(__file__).parents[2]
 PROGRAM: Mapping[str, Any] = yaml.safe_load((ROOT / "examples/yaml/Pulumi.yaml").read_text(encoding="utf-8"))
 
 

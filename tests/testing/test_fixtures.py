@@ -19,6 +19,8 @@ import pulumi_cloudretry as cloudretry
 from cloudretry.version import __version__
 from pulumi_cloudretry.testing import EmulatedClouds, Scenario, ScenarioError, StackFactory, recorded
 
+pytestmark = pytest.mark.usefixtures("engine_on_path")
+
 ONE_JOB: Scenario = {
     "drsJobs": [
         {
@@ -122,14 +124,14 @@ def test_a_failed_up_raises_and_what_it_recorded_can_be_looked_at(
     cloudretry_emulator.load(
         {
             "drsJobs": [
-                {"id": "jb1", "state": "FULL_TRANSFER_FAILED", "afterRetry": [["START_JOB_FAILED", 0]]},
+                {"id": "jb1", "state": "FULL_TRANSFER_FAILED", "refuse": {"code": "DRS.M00304", "message": "Broken."}},
             ]
         }
     )
     stack = cloudretry_stack(program, config={"release": automation.ConfigValue("planted", secret=True)})
     assert recorded(stack) == {}
 
-    with pytest.raises(automation.CommandError, match="jb1: it is START_JOB_FAILED"):
+    with pytest.raises(automation.CommandError, match=r"jb1: DRS\.M00304: Broken"):
         stack.up()
 
     orders = recorded(stack)["orders"]
