@@ -66,12 +66,11 @@ def test_without_a_terminal_it_tells_in_plain_lines(cloudretry: CommandLine) -> 
     heads, *rows = (re.split(r" {2,}", line) for line in done.out.splitlines())
     assert heads == ["TARGET", "STATUS", "STATE", "FIRED", "REASON"]
     assert [row[:3] for row in rows] == [[key, "Succeeded", "FULL_TRANSFER_STARTED"] for key in ("jb1", "jb2")]
-    where, _, seen, *_, last = done.err.splitlines()
+    where, _, seen, *_ = done.err.splitlines()
     assert where.startswith("DRS batch retry at the emulator (no cloud is called), region eu-de, project ")
     assert re.split(r" {2,}", seen) == [
         *("jb1", "FULL_TRANSFER_FAILED", "Failed", "yes", "The source database closed the connection.")
     ]
-    assert last == "firing 2 of 2"
     assert "\x1b" not in done.out + done.err
 
 
@@ -335,6 +334,18 @@ def test_interrupted_while_it_looks_it_ends_at_once_and_has_fired_nothing(alone:
     else:
         assert (out, err) == ("", "Error: interrupted; nothing was fired\n")
     assert records(alone) == []
+
+
+def test_an_outcome_that_cannot_be_written_is_kept_for_the_next_one(
+    cloudretry: CommandLine, emulator: Emulator
+) -> None:
+    terminal = cloudretry.terminal("-c", f"cloudretry fire {DRS} jb1 --yes > /dev/full", program=Path("/bin/sh"))
+    assert terminal.end() == 3
+    assert "Error: the outcome cannot be written (No space left on device); the journal keeps it" in terminal.screen
+    assert len(records(cloudretry)) == 1
+    done = cloudretry("fire", DRS, "jb1", "--yes")
+    assert (done.code, "taken up again, not fired again" in done.err) == (0, True)
+    assert len(emulator.requests(FIRE)) == 1
 
 
 # --- with others ---

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -107,6 +108,16 @@ def test_wrong_usage_is_one_json_object_when_json_is_asked_for(
     done = alone.inside(*arguments, "--json")
     assert done.code == 2
     assert words in done.problem
+
+
+def test_output_that_nobody_takes_ends_the_command_without_a_traceback(alone: CommandLine) -> None:
+    with open("/dev/full", "wb") as full:
+        terminal = alone.terminal("actions", stdout=full)
+        assert terminal.end() == 2
+    assert terminal.screen == "Error: standard output: No space left on device"
+    piped = alone.terminal("-c", "cloudretry actions --json | :; echo ${PIPESTATUS[0]}", program=Path("/bin/bash"))
+    assert piped.end() == 0
+    assert piped.screen == "141"
 
 
 def test_wrong_usage_is_told_with_the_way_to_the_help(alone: CommandLine) -> None:

@@ -14,6 +14,7 @@ code    what it says
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -32,7 +33,7 @@ from cloudretry.errors import CloudRetryError
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["Commands", "Refused", "confirm", "interruptible", "require_terminal", "run"]
+__all__ = ["Commands", "Refused", "Untold", "confirm", "interruptible", "require_terminal", "run"]
 
 T = TypeVar("T")
 
@@ -49,6 +50,12 @@ class Refused(click.ClickException):
     exit_code = 2
 
 
+class Untold(click.ClickException):
+    """Something was done, and the outcome could not be told."""
+
+    exit_code = 3
+
+
 class Commands(click.Group):
     """The commands. With ``--json`` an error is one JSON object on standard output."""
 
@@ -57,6 +64,16 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except CloudRetryError as error:
             raise Refused(str(error)) from error
+        except Untold:
+            _give_up_output()
+            raise
+        except OSError as error:
+            # What is read and written elsewhere has errors of its own.
+            _give_up_output()
+            if error.errno == errno.EPIPE:
+                # Nobody reads on, as in `cloudretry actions | head`.
+                raise click.exceptions.Exit(128 + signal.SIGPIPE) from error
+            raise Refused(f"{error.filename or 'standard output'}: {error.strerror}") from error
 
     def main(
         self,
@@ -75,13 +92,20 @@ class Commands(click.Group):
                 code = super().main(words, prog_name, complete_var, standalone_mode=False, **extra)
         except click.ClickException as error:
             code = error.exit_code
-            if "--json" in words:
-                click.echo(_problem(error.format_message()))
-            else:
-                error.show()
+            with contextlib.suppress(OSError):
+                if "--json" in words:
+                    click.echo(_problem(error.format_message()))
+                else:
+                    error.show()
         except SystemExit as ending:
             code = ending.code
         return _end(code if isinstance(code, int) else 0, before)
+
+
+def _give_up_output() -> None:
+    """Let what could not be written not be tried again when the process ends."""
+    with contextlib.suppress(OSError), open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _problem(words: str) -> str:

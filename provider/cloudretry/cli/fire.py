@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cloudretry.cli.commands import Refused, confirm, interruptible, require_terminal, run
+from cloudretry.cli.commands import Refused, Untold, confirm, interruptible, require_terminal, run
 from cloudretry.cli.configuration import configuration_options, configured
 from cloudretry.cli.journal import BY_HAND
 from cloudretry.cli.output import Board, print_json, print_table
@@ -75,8 +75,13 @@ def fire(
             confirm(hand.question(sight), yes=yes, otherwise=NOTHING)
             done = hand.fire(sight)
             code = _code(done)
-            _show(action, done, code, as_json=as_json, is_kept=backend.journal is not None)
-            sys.stdout.flush()
+            try:
+                _show(action, done, code, as_json=as_json, is_kept=backend.journal is not None)
+                sys.stdout.flush()
+            except OSError as error:
+                kept = "the journal keeps it, and the same command tells it again"
+                next_step = kept if backend.journal is not None else "look at the targets with cloudretry status"
+                raise Untold(f"the outcome cannot be written ({error.strerror}); {next_step}") from error
             if code != 3:
                 hand.settle(sight, done)
                 orderly = True

@@ -19,7 +19,8 @@ _STANDARD = "ALIBABA_CLOUD_"
 NONE_FOUND = (
     "No credentials for Alibaba Cloud were found. The quickest ways to give some: set ALIBABA_CLOUD_ACCESS_KEY_ID and "
     "ALIBABA_CLOUD_ACCESS_KEY_SECRET; run `aliyun configure`; or name a profile of ~/.aliyun/config.json with "
-    "ALIBABA_CLOUD_PROFILE. To try without an account: pulumi config set cloudretry:emulator embedded"
+    "ALIBABA_CLOUD_PROFILE. To try without an account: pulumi config set cloudretry:emulator embedded, or "
+    "CLOUDRETRY_EMULATOR=embedded in the environment."
 )
 
 

@@ -21,7 +21,8 @@ _PROFILE_FILES = ("~/.hcloud/config.json", "~/.huaweicloud/credentials")
 _NONE_FOUND = (
     "No credentials for Huawei Cloud were found. The quickest ways to give some: set HW_ACCESS_KEY and HW_SECRET_KEY; "
     "set HW_AUTH_TOKEN to a token; or name a profile of ~/.hcloud/config.json with HW_PROFILE. "
-    "To try without an account: pulumi config set cloudretry:emulator embedded"
+    "To try without an account: pulumi config set cloudretry:emulator embedded, or CLOUDRETRY_EMULATOR=embedded in the "
+    "environment."
 )
 
 
