@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--rows", default=",".join(ROWS), help=f"only these rows (default {','.join(ROWS)})")
     parser.add_argument("--only", default=",".join(CONTENDERS), help=f"only these contenders ({','.join(CONTENDERS)})")
     parser.add_argument("--rounds", type=int, help="how often each contender runs")
+    parser.add_argument("--many-rounds", type=int, help="how often they run with 1000 resources and more")
     parser.add_argument("--n", help="how many resources there are in row a, such as 300,1000")
     parser.add_argument("--merge", type=Path, metavar="FILE", help="put the rows into what this JSON file holds")
     parser.add_argument("--out", type=Path, default=BUILD, help="where to write (default build/benchmark)")
@@ -76,8 +77,12 @@ def scale_of(options: argparse.Namespace) -> Scale:
     scale = QUICK if options.quick else Scale()
     if options.rounds:
         scale = replace(scale, rounds=options.rounds)
+    if options.many_rounds:
+        scale = replace(scale, many_rounds=options.many_rounds)
     if options.n:
-        scale = replace(scale, resources=tuple(map(int, options.n.split(","))))
+        sizes = tuple(map(int, options.n.split(",")))
+        grown = tuple(size for size in scale.growth_resources if size <= max(sizes))
+        scale = replace(scale, resources=sizes, growth_resources=grown)
     return scale
 
 
@@ -100,6 +105,7 @@ def _measure(bench: Bench, options: argparse.Namespace) -> int:
 
 def measured(bench: Bench, letters: list[str], found: dict[str, Any], folder: Path) -> dict[str, Any]:
     """Measure rows and add them to what was found before; it is written to a folder after each of them."""
+    bench.rows = letters
     into: dict[str, dict[str, Any]] = {letter: {} for letter in letters}
     plans = {letter: ROWS[letter].plan(bench, into[letter]) for letter in letters}
     bench.progress = Progress(sum(attempt.cost for plan in plans.values() for attempt in plan))

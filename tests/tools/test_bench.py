@@ -196,7 +196,8 @@ def test_the_options_change_the_scale() -> None:
 
     assert scale() == Scale()
     assert scale("--quick") == QUICK
-    assert scale("--quick", "--rounds=7", "--n=10,20") == replace(QUICK, rounds=7, resources=(10, 20))
+    assert scale("--quick", "--rounds=7", "--many-rounds=2") == replace(QUICK, rounds=7, many_rounds=2)
+    assert scale("--n=300") == replace(Scale(), resources=(300,), growth_resources=(10, 100))
 
 
 # --- the cloud and the contenders ---
@@ -297,6 +298,16 @@ def test_a_row_measures_all_that_it_tells(row: Row, tiny_bench: Bench) -> None:
     assert "| ---" in row.details(measured)
 
 
+def test_what_row_a_has_measured_is_not_measured_again_as_n_grows(idle_bench: Bench) -> None:
+    idle_bench.scale = replace(TINY, growth_targets=(), growth_resources=(300,))
+    idle_bench.only = ["plugin"]
+    idle_bench.known["plugin", 300] = {"create": [9.0, 10.0], "change": [11.0], "no-op": [3.0, 4.0]}
+    measured: dict[str, Any] = {}
+    idle_bench.carry_out("g", ROWS["g"].plan(idle_bench, measured))
+    assert idle_bench.failures == []
+    assert measured["lines"] == {"plugin": {"300": {"create": [9.0, 10.0], "no-op": [3.0, 4.0]}}}
+
+
 @pytest.mark.engine
 def test_the_null_plugin_records_outputs_like_ours_and_calls_no_cloud(tiny_bench: Bench) -> None:
     inputs = {"jobs": [{"jobId": job(number)} for number in range(12)], "triggers": {"release": "one"}}
@@ -365,11 +376,20 @@ def test_what_is_written_is_read_back_with_a_line_for_each_contender(found: dict
 
 def test_a_row_takes_the_place_of_the_old_one_and_of_its_failures(found: dict[str, Any]) -> None:
     found["failures"] = [{"row": letter, "what": "it", "why": "broke"} for letter in "ab"]
-    merged = record.with_row(found, "a", {"measured": "anew"}, [])
+    merged = record.with_row(found, "b", {"measured": "anew"}, [])
     assert list(merged["rows"]) == list(ROWS)
-    assert merged["rows"]["a"] == {"measured": "anew"}
-    assert merged["rows"]["b"] == found["rows"]["b"]
-    assert [failure["row"] for failure in merged["failures"]] == ["b"]
+    assert merged["rows"]["b"] == {"measured": "anew"}
+    assert merged["rows"]["c"] == found["rows"]["c"]
+    assert [failure["row"] for failure in merged["failures"]] == ["a"]
+
+
+def test_another_number_of_resources_is_put_beside_those_that_were_measured(found: dict[str, Any]) -> None:
+    row = found["rows"]["a"]
+    new = {**row, "scale": {**row["scale"], "resources": [1000]}, "measured": {"1000": "measured"}}
+    merged = record.with_row(found, "a", new, [])["rows"]["a"]
+    assert list(merged["measured"]) == ["3", "1000"]
+    assert merged["measured"]["3"] == row["measured"]["3"]
+    assert merged["scale"]["resources"] == [3, 1000]
 
 
 def test_rows_of_two_machines_are_not_put_together(found: dict[str, Any]) -> None:
@@ -380,6 +400,8 @@ def test_rows_of_two_machines_are_not_put_together(found: dict[str, Any]) -> Non
 
 
 def test_only_all_rows_at_full_scale_are_a_whole_run(whole: dict[str, Any]) -> None:
+    assert record.is_whole(whole)
+    whole["rows"]["a"]["scale"]["many_rounds"] = 7
     assert record.is_whole(whole)
     whole["rows"]["g"]["scale"]["rounds"] = 4
     assert not record.is_whole(whole)

@@ -29,20 +29,21 @@ T = TypeVar("T")
 class Scale:
     """How much is measured. ``…_seconds`` are those that a retry takes in the cloud; latencies are of an answer.
 
-    The contenders that a target is about run ``rounds`` times, the others ``peer_rounds`` times, and once where there
-    are many resources.
+    The contenders that a target is about run ``rounds`` times, the others ``peer_rounds`` times. With ``many``
+    resources, whose checkpoints take the engine minutes, they run ``many_rounds`` times and the others not at all.
     """
 
     rounds: int = 5
-    peer_rounds: int = 3
+    peer_rounds: int = 1
     many: int = 1000
+    many_rounds: int = 1
     resources: Sequence[int] = (300, 1000)
     waits: int = 100
     wait_seconds: float = 1.0
     watched: int = 1000
     watch_seconds: float = 10.0
     watch_interval: float = 2.0
-    watch_rounds: int = 2
+    watch_rounds: int = 1
     batch: int = 10_000
     batch_latencies: Sequence[float] = (0.0, 0.02)
     growth_targets: Sequence[int] = (10, 100, 1000, 10_000)
@@ -56,14 +57,11 @@ class Scale:
 
 QUICK = Scale(
     rounds=2,
-    peer_rounds=1,
-    many=30,
     resources=(30,),
     waits=20,
     watched=100,
     watch_seconds=4.0,
     watch_interval=1.0,
-    watch_rounds=1,
     batch=500,
     batch_latencies=(0.0,),
     growth_targets=(10, 100),
@@ -137,6 +135,9 @@ class Bench:
     leash: Leash
     only: Sequence[str] = tuple(CONTENDERS)
     failures: list[Failure] = field(default_factory=list)
+    rows: Sequence[str] = ()
+    known: dict[tuple[str, int], dict[str, list[float]]] = field(default_factory=dict)
+    """Seconds of whole commands that were measured already, by contender and number of resources, and by step."""
     progress: Progress = field(default_factory=lambda: Progress(0.0))
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _warm: set[str] = field(default_factory=set)

@@ -11,7 +11,7 @@ from typing import Any
 from benchmark.bench import BenchError, Scale
 from benchmark.rows import ROWS
 
-__all__ = ["FILE", "document", "fingerprint", "is_whole", "read", "scale_as_json", "with_row", "write"]
+__all__ = ["FILE", "document", "fingerprint", "is_full", "is_whole", "read", "scale_as_json", "with_row", "write"]
 
 FILE = "benchmark.json"
 
@@ -26,12 +26,22 @@ def document(machine: Mapping[str, Any], absent: Mapping[str, str]) -> Document:
 def with_row(base: Document, letter: str, row: Mapping[str, Any], failures: list[Mapping[str, str]]) -> Document:
     """The document with a row that was measured now, in the place of what it had there."""
     rows = {**base["rows"], letter: dict(row)}
+    if ROWS[letter].parts and letter in base["rows"]:
+        rows[letter] = _joined(base["rows"][letter], row)
     kept = [failure for failure in base["failures"] if failure["row"] != letter]
     return {
         **base,
         "rows": {one: rows[one] for one in ROWS if one in rows},
         "failures": [*kept, *map(dict, failures)],
     }
+
+
+def _joined(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """A row in sizes, with those measured now beside the others that it had."""
+    measured = {**old["measured"], **new["measured"]}
+    sizes = sorted(measured, key=int)
+    scale = {**new["scale"], "resources": [int(size) for size in sizes]}
+    return {**new, "scale": scale, "measured": {size: measured[size] for size in sizes}}
 
 
 def scale_as_json(scale: Scale) -> dict[str, Any]:
@@ -42,9 +52,15 @@ def scale_as_json(scale: Scale) -> dict[str, Any]:
 
 def is_whole(found: Document) -> bool:
     """Whether every row was measured at full scale."""
-    return found["rows"].keys() == ROWS.keys() and all(
-        row["scale"] == scale_as_json(Scale()) for row in found["rows"].values()
-    )
+    return found["rows"].keys() == ROWS.keys() and all(map(is_full, found["rows"].values()))
+
+
+def is_full(row: Mapping[str, Any]) -> bool:
+    """Whether a row was measured at full scale, or more often."""
+    full, scale = scale_as_json(Scale()), row["scale"]
+    often = {name for name in full if name.endswith("rounds")}
+    same = all(scale.get(name) == value for name, value in full.items() if name not in often)
+    return same and all(scale.get(name, 0) >= full[name] for name in often)
 
 
 def read(file: Path, machine: Mapping[str, Any] | None = None) -> Document:

@@ -11,10 +11,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from benchmark.bench import Scale
 from benchmark.charts import CHARTS, draw
 from benchmark.contenders import CONTENDERS
-from benchmark.record import FILE, is_whole, scale_as_json, write
+from benchmark.record import FILE, is_full, is_whole, write
 from benchmark.rows import ROWS
 from benchmark.rows.row import Finding, table, wrapped
 
@@ -41,13 +40,15 @@ A figure is the median, with the least and the greatest in parentheses; a ratio 
 measurement is in [benchmark.json](benchmark.json)."""
 
 _AGAIN = """\
-`make bench` measures everything anew and writes this page, the JSON and the charts: about three quarters of an hour on
-two cores, on which nothing else should run. It goes on when a row fails, and keeps after each row what there is in
+`make bench` measures everything anew and writes this page, the JSON and the charts: about an hour on two cores, on
+which nothing else should run. Most of it are the checkpoints of 1000 resources, which is why these run once;
+`--many-rounds` lets them run more often. It goes on when a row fails, and keeps after each row what there is in
 `build/benchmark`.
 
     make bench BENCH="--quick"                   a look at everything, in about three minutes
     make bench BENCH="--rows a --n 300"          one row, or some: --rows a,d
     make bench BENCH="--rows f --merge FILE"     the same, put into what FILE (a benchmark.json) holds
+    make bench BENCH="--n 300"                   everything but 1000 resources, in two thirds of the time
     make bench BENCH="--only plugin,null"        some contenders only
     make bench BENCH="--profile 300"             where the plugin's time goes, by py-spy, for so many resources"""
 
@@ -89,8 +90,7 @@ def _parts(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _warnings(found: Mapping[str, Any]) -> Iterator[str]:
     if not is_whole({**found}):
-        full = scale_as_json(Scale())
-        quick = [letter for letter, row in found["rows"].items() if row["scale"] != full]
+        quick = [letter for letter, row in found["rows"].items() if not is_full(row)]
         missing = [letter for letter in ROWS if letter not in found["rows"]]
         parts = []
         if quick:

@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmark.bench import Attempt, Bench, check, turns
 from benchmark.cloud import LOOK, Cloud
-from benchmark.contenders import FLOOR, PLUGIN
+from benchmark.contenders import PLUGIN
 from benchmark.figures import Spread, most_within
 from benchmark.rows.row import Finding, Measured, Row, table
 from cloudretry.actions.drs_job import DrsJobBatchRetry
@@ -17,7 +17,7 @@ __all__ = ["POLLS"]
 
 PARALLEL = 1000
 
-_KINDS = {"fixed": "cloudretry, `pollInterval` set", "adaptive": "cloudretry, by default", "floor": FLOOR.title}
+_KINDS = {"fixed": "cloudretry, `pollInterval` set", "adaptive": "cloudretry, by default"}
 
 
 def _plan(bench: Bench, into: dict[str, Any]) -> list[Attempt]:
@@ -29,26 +29,26 @@ def _plan(bench: Bench, into: dict[str, Any]) -> list[Attempt]:
         "interval": scale.watch_interval,
         "page": DrsJobBatchRetry.look_size,
     }
-    kinds = [(kind, scale.watch_rounds) for kind in _KINDS]
-    wanted = {"fixed": PLUGIN, "adaptive": PLUGIN, "floor": FLOOR}
+    if not bench.takes_part(PLUGIN):
+        return []
     return [
         Attempt(
             kind,
             f"{scale.watched} waits of {scale.watch_seconds:g} s, {_KINDS[kind]}",
-            3 + scale.watch_seconds * (kind != "floor") + 0.05 * scale.watched,
+            3 + scale.watch_seconds + 0.05 * scale.watched + 1.8e-4 * scale.watched**2,
             partial(_measure, bench, kind, into),
         )
-        for kind in turns([(kind, rounds) for kind, rounds in kinds if bench.takes_part(wanted[kind])])
+        for kind in turns([(kind, scale.watch_rounds) for kind in _KINDS])
     ]
 
 
 def _measure(bench: Bench, kind: str, into: dict[str, Any]) -> str:
-    size, contender = into["resources"], FLOOR if kind == "floor" else PLUGIN
-    with Cloud(into["seconds"]) as cloud, bench.stack(contender, cloud, resources=size) as stack:
+    size = into["resources"]
+    with Cloud(into["seconds"]) as cloud, bench.stack(PLUGIN, cloud, resources=size) as stack:
         if kind == "fixed":
             stack.configure({"pollInterval": f"{into['interval']:g}s"})
         took = stack.up("one", f"--parallel={PARALLEL}")
-        check("targets fired", cloud.fired.total(), size * contender.fires)
+        check("targets fired", cloud.fired.total(), size)
         check("resources in state", stack.state_size()[1], size)
         looks = [call for call in cloud.calls if call.operation == LOOK]
     seen = {

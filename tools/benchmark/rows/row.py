@@ -31,7 +31,8 @@ class Row:
     """``about`` says what is measured, as a paragraph of the page.
 
     ``plan`` gives the attempts, which fill in the measurements as they are carried out; ``findings`` reads them, and
-    ``details`` tells them all. Neither minds what is missing because it failed.
+    ``details`` tells them all. Neither minds what is missing because it failed. ``parts`` says that what is measured
+    stands in parts, each of which can be measured anew without the others.
     """
 
     letter: str
@@ -40,6 +41,7 @@ class Row:
     plan: Callable[[Bench, dict[str, Any]], Sequence[Attempt]]
     findings: Callable[[Measured], list[Finding]]
     details: Callable[[Measured], str]
+    parts: bool = False
 
 
 def wrapped(text: str) -> str:
