@@ -15,6 +15,7 @@ from cloudretry.report.markdown import markdown
 from cloudretry.report.summary import Report
 from cloudretry.report.timeline import label
 from cloudretry.text import one_line, shortened
+from support.drawing import studio_at_hand
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -23,14 +24,7 @@ BEGIN = 1_769_850_000
 
 @pytest.fixture(scope="module")
 def studio() -> Studio:
-    studio = Studio()
-    try:
-        studio.prepare()
-    except StudioError as error:
-        if str(error).startswith("needs "):
-            pytest.skip(str(error))
-        raise
-    return studio
+    return studio_at_hand()
 
 
 def labels(told: Report) -> set[str]:

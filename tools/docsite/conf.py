@@ -21,7 +21,6 @@ from sphinx.transforms import SphinxTransform
 from cloudretry.schema import REPOSITORY
 from cloudretry.version import __version__
 
-ROOT = Path(__file__).resolve().parents[2]
 INDEX = "README"
 """What the page that lists the others of a folder is called."""
 
@@ -89,11 +88,11 @@ class LinksOutside(SphinxTransform):
             path, anchor = Path(self.env.srcdir, f"{target}.md"), node.get("reftargetid") or ""
         else:
             path = Path(self.env.doc2path(self.env.docname)).parent / target
-        path = Path(os.path.normpath(path))
-        if path.is_relative_to(self.env.srcdir) or not path.exists():
+        path, repository = Path(os.path.normpath(path)), Path(self.env.srcdir).parent
+        if path.is_relative_to(self.env.srcdir) or not path.is_relative_to(repository) or not path.exists():
             return ""
         kind = "tree" if path.is_dir() else "blob"
-        place = path.relative_to(ROOT).as_posix()
+        place = path.relative_to(repository).as_posix()
         return f"{REPOSITORY}/{kind}/main/{place}{f'#{anchor}' if anchor else ''}"
 
 
