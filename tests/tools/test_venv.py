@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,15 @@ def test_what_builds_the_site_is_kept_up_to_date_once_it_is_there(working_copy: 
     Venv(working_copy).make(work)
     assert work.ran == ["pip install"]
     assert work.asked_for.endswith("[dev,witness,docs]")
+
+
+def test_a_record_of_another_form_counts_for_none(working_copy: Path, work: PipWork) -> None:
+    Venv(working_copy).make(work)
+    stamp = working_copy / ".venv/made-from.json"
+    stamp.write_text(json.dumps({**json.loads(stamp.read_text()), "extras": ["dev", "witness"]}), encoding="utf-8")
+    work.ran.clear()
+    Venv(working_copy).make(work)
+    assert work.ran == ["pip install"]
 
 
 def test_in_a_moved_working_copy_it_is_created_anew(working_copy: Path, work: PipWork) -> None:

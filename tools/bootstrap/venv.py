@@ -98,7 +98,8 @@ class Venv:
             recorded = json.loads(self._stamp.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        return recorded if isinstance(recorded, dict) else None
+        is_ours = isinstance(recorded, dict) and all(isinstance(value, str) for value in recorded.values())
+        return recorded if is_ours else None
 
     def _has_pip(self) -> bool:
         pip = self.path.glob("lib/python*/site-packages/pip/__main__.py")

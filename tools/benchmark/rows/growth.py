@@ -120,8 +120,7 @@ GROWTH = Row(
     "Cost as N grows",
     """
     Whole `up`s on a cloud that answers at once, and what they take more than that of an empty program, shared out
-    among the targets. As many resources as row a has are not measured again. In a batch of few targets the wait before
-    the first look is most of it.
+    among the targets. As many resources as row a has are not measured again.
     """,
     _plan,
     _findings,
