@@ -53,6 +53,14 @@ def test_a_thousand_waiters_share_as_many_calls_as_there_are_pages() -> None:
     assert [next(iter(one)) for one in seen] == [f"jb{number}" for number in range(1000)]
 
 
+def test_who_asks_for_nothing_hastens_nobody() -> None:
+    cloud, looker, clock = Cloud(), Looker(), FakeClock()
+    began = clock.monotonic()
+    seen = run(waiting(cloud, looker, clock, "jb1", within=10), waiting(cloud, looker, clock, within=0))
+    assert [len(one) for one in seen] == [1, 0]
+    assert clock.monotonic() == began + 10
+
+
 def test_waiters_that_began_at_different_times_come_into_step() -> None:
     cloud, looker, clock = Cloud(), Looker(), FakeClock()
 

@@ -66,6 +66,9 @@ class Looker:
 
         ``place`` tells whose targets may be asked for together, ``size`` how many in one call of ``observe``.
         """
+        if not targets:
+            # Nobody else is to be looked at sooner for it.
+            return {}
         group = self._groups.setdefault(place, _Group(clock, observe, size))
         due = clock.monotonic() + within
         ask = _Ask(targets, due, due - within * EARLY, asyncio.get_running_loop().create_future())
