@@ -24,8 +24,9 @@ Observe = Callable[[Sequence[Target]], Awaitable[Mapping[str, Observation]]]
 Seen = Mapping[str, Observation | CloudRetryError]
 """What was seen of each target, by key; an error where its status call failed."""
 
-EARLY = 0.5
-"""A waiter is taken along when it is due within this part of the time that it allowed."""
+EARLY = 0.6
+"""A waiter is taken along when it is due within this part of the time that it allowed. More than half: with less, two
+groups that look in turn would never come into step."""
 
 
 @dataclass(slots=True)
