@@ -116,7 +116,7 @@ def measured(bench: Bench, letters: list[str], found: dict[str, Any], folder: Pa
             "date": datetime.now(UTC).date().isoformat(),
             "minutes": round((time.monotonic() - began) / 60, 1),
             "load": at_first,
-            "scale": record.scale_as_json(bench.scale),
+            "scale": record.scale_as_json(bench.scale, letter),
             "measured": into[letter],
         }
         found = record.with_row(found, letter, row, [_as_json(failure) for failure in bench.failures[failed:]])

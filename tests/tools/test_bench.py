@@ -158,6 +158,7 @@ def fake_row(letter: str, run: Callable[[dict[str, Any]], str]) -> Row:
         letter,
         "title",
         "about",
+        (),
         lambda _bench, into: [Attempt("one", "one", 1.0, lambda: run(into))],
         lambda _measured: [Finding("what", "", "figure")],
         lambda _measured: "",
@@ -363,8 +364,8 @@ def found() -> dict[str, Any]:
 @pytest.fixture
 def whole(found: dict[str, Any]) -> dict[str, Any]:
     """The record as if it were of a whole run."""
-    for row in found["rows"].values():
-        row["scale"] = record.scale_as_json(Scale())
+    for letter, row in found["rows"].items():
+        row["scale"] = record.scale_as_json(Scale(), letter)
     return found
 
 
@@ -403,7 +404,7 @@ def test_only_all_rows_at_full_scale_are_a_whole_run(whole: dict[str, Any]) -> N
     assert record.is_whole(whole)
     whole["rows"]["a"]["scale"]["many_rounds"] = 7
     assert record.is_whole(whole)
-    whole["rows"]["g"]["scale"]["rounds"] = 4
+    whole["rows"]["g"]["scale"]["growth_rounds"] = 1
     assert not record.is_whole(whole)
     del whole["rows"]["g"]
     assert not record.is_whole(whole)

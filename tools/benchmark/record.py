@@ -44,20 +44,20 @@ def _joined(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     return {**new, "scale": scale, "measured": {size: measured[size] for size in sizes}}
 
 
-def scale_as_json(scale: Scale) -> dict[str, Any]:
-    """The scale as it is read back from JSON."""
-    fields = {name: getattr(scale, name) for name in Scale.__dataclass_fields__}
+def scale_as_json(scale: Scale, letter: str) -> dict[str, Any]:
+    """What a row goes by of the scale, as it is read back from JSON."""
+    fields = {name: getattr(scale, name) for name in ROWS[letter].scale}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in fields.items()}
 
 
 def is_whole(found: Document) -> bool:
     """Whether every row was measured at full scale."""
-    return found["rows"].keys() == ROWS.keys() and all(map(is_full, found["rows"].values()))
+    return found["rows"].keys() == ROWS.keys() and all(is_full(letter, row) for letter, row in found["rows"].items())
 
 
-def is_full(row: Mapping[str, Any]) -> bool:
+def is_full(letter: str, row: Mapping[str, Any]) -> bool:
     """Whether a row was measured at full scale, or more often."""
-    full, scale = scale_as_json(Scale()), row["scale"]
+    full, scale = scale_as_json(Scale(), letter), row["scale"]
     often = {name for name in full if name.endswith("rounds")}
     same = all(scale.get(name) == value for name, value in full.items() if name not in often)
     return same and all(scale.get(name, 0) >= full[name] for name in often)

@@ -90,7 +90,7 @@ def _parts(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _warnings(found: Mapping[str, Any]) -> Iterator[str]:
     if not is_whole({**found}):
-        quick = [letter for letter, row in found["rows"].items() if not is_full(row)]
+        quick = [letter for letter, row in found["rows"].items() if not is_full(letter, row)]
         missing = [letter for letter in ROWS if letter not in found["rows"]]
         parts = []
         if quick:

@@ -138,6 +138,7 @@ BATCH = Row(
     jobs a call, eight calls at once, until all are well, as the provider does. The loop keeps no record of what it
     fired, and signs nothing.
     """,
+    ("rounds", "batch", "batch_latencies"),
     _plan,
     _findings,
     _details,

@@ -122,6 +122,7 @@ GROWTH = Row(
     Whole `up`s on a cloud that answers at once, and what they take more than that of an empty program, shared out
     among the targets. As many resources as row a has are not measured again.
     """,
+    ("growth_targets", "growth_resources", "growth_rounds", "many"),
     _plan,
     _findings,
     _details,

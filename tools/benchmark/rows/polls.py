@@ -116,6 +116,7 @@ POLLS = Row(
     so that there is an interval to count in (the most that there were in any span of that length), and once by
     default, where each wait looks often at first and seldom later. A status call of DRS takes up to 100 jobs.
     """,
+    ("watched", "watch_seconds", "watch_interval", "watch_rounds"),
     _plan,
     _findings,
     _details,

@@ -157,6 +157,7 @@ PROCESS = Row(
     (10⁶ bytes): once it is configured, and while so many creates of one target each wait in it, all of them fired
     and each looked at since.
     """,
+    ("starts", "waiters", "waiter_rounds"),
     _plan,
     _findings,
     _details,

@@ -139,6 +139,7 @@ RESOURCES = Row(
     each comes to count more than anything else; with 1000 resources that takes it minutes, and the slow contenders are
     left out.
     """,
+    ("rounds", "peer_rounds", "many", "many_rounds", "resources"),
     _plan,
     _findings,
     _details,

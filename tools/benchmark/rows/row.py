@@ -28,7 +28,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """``about`` says what is measured, as a paragraph of the page.
+    """``about`` says what is measured, as a paragraph of the page, ``scale`` which fields of the scale it goes by.
 
     ``plan`` gives the attempts, which fill in the measurements as they are carried out; ``findings`` reads them, and
     ``details`` tells them all. Neither minds what is missing because it failed. ``parts`` says that what is measured
@@ -38,6 +38,7 @@ class Row:
     letter: str
     title: str
     about: str
+    scale: tuple[str, ...]
     plan: Callable[[Bench, dict[str, Any]], Sequence[Attempt]]
     findings: Callable[[Measured], list[Finding]]
     details: Callable[[Measured], str]

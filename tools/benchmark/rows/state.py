@@ -85,6 +85,7 @@ STATE = Row(
     outputs, id and all. What a resource costs by itself is spread over its targets in the third column, and left
     out in the last, by which it is judged.
     """,
+    ("growth_targets",),
     _plan,
     _findings,
     _details,

@@ -87,6 +87,7 @@ WAITS = Row(
     floor is as many components. The engine's dynamic provider serves four resources at a time, so its waits come
     one after the other.
     """,
+    ("rounds", "waits", "wait_seconds"),
     _plan,
     _findings,
     _details,
