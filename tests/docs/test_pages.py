@@ -44,7 +44,7 @@ RESOURCE_OPTIONS = frozenset(
 )
 
 
-OWN_RULES = frozenset({"pipelines.md", "report.md"})
+OWN_RULES = frozenset({"comparison.md", "pipelines.md", "report.md"})
 """Pages whose blocks have rules of their own, in a file of their own."""
 
 
