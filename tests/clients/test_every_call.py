@@ -80,6 +80,7 @@ HUAWEICLOUD = {
     "ShowPool": typed(ModelArtsClient, "show_pool", ShowPoolRequest(pool_name=POOL)),
     "RestartVisualizationJob": generic("POST", "/v1/{project_id}/visualization-jobs/10/restart"),
     "ShowVisualizationJob": generic("GET", "/v1/{project_id}/visualization-jobs/10"),
+    "ListVisualizationJobs": generic("GET", "/v1/{project_id}/visualization-jobs"),
     "RunActionsOnWorkspaceJob": typed(
         WorkspaceClient,
         "run_actions_on_workspace_job",
