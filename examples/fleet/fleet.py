@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -47,17 +47,11 @@ class Stack:
     def declare(self) -> None:
         """The stack's program."""
         for name, retry in self.retries.items():
-            inputs = {key: value for key, value in retry.items() if key != "type"}
+            inputs = dict(retry)
             try:
-                kind_of(retry)(name, **inputs)
-            except TypeError as error:
+                attrgetter(inputs.pop("type"))(cloudretry)(name, **inputs)
+            except (AttributeError, KeyError, TypeError) as error:
                 raise pulumi.RunError(f"{name}: {error}") from None
-
-
-def kind_of(retry: Mapping[str, Any]) -> Callable[..., pulumi.Resource]:
-    """The class of the resource: ``drs.JobBatchRetry`` is that of ``pulumi_cloudretry``."""
-    kind: Callable[..., pulumi.Resource] = attrgetter(retry["type"])(cloudretry)
-    return kind
 
 
 def read(path: Path) -> list[Stack]:
@@ -68,7 +62,7 @@ def read(path: Path) -> list[Stack]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
         defaults = {"timeout": 900, "config": {}, "knobs": {}} | (document.get("defaults") or {})
-        stacks = [
+        return [
             Stack(
                 name,
                 float(given.get("timeout", defaults["timeout"])),
@@ -77,13 +71,9 @@ def read(path: Path) -> list[Stack]:
             )
             for name, given in document["stacks"].items()
         ]
-        for stack in stacks:
-            for retry in stack.retries.values():
-                kind_of(retry)
     except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise click.ClickException(f"{path} is not the file of a fleet: {reason}") from None
-    return stacks
 
 
 @dataclass
@@ -130,24 +120,28 @@ class Cli(automation.PulumiCommand):
     def __init__(self, found: automation.PulumiCommand) -> None:
         self.command, self.version = found.command, found.version
         self.ending = ""
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._listens: bool | None = None
         self._told = threading.Lock()
 
     def run(self, args: list[str], cwd: str, additional_env: Mapping[str, str], *_: Any, **__: Any) -> CommandResult:
         if self.ending and self._listens is None:
             raise Left(self.ending)
-        self._process = subprocess.Popen(
-            [self.command, "--non-interactive", *args],
-            cwd=cwd,
-            env={**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            process_group=0,
-        )
-        result = CommandResult(*self._process.communicate(), self._process.returncode)
+        # Into files: an engine that outlives a killed fleet would die of a broken pipe and leave the stack locked.
+        with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+            self._process = subprocess.Popen(
+                [self.command, "--non-interactive", *args],
+                cwd=cwd,
+                env={**os.environ, **additional_env, "PULUMI_AUTOMATION_API": "true"},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                process_group=0,
+            )
+            code = self._process.wait()
+            output.seek(0)
+            errors.seek(0)
+            result = CommandResult(output.read(), errors.read(), code)
         if result.code != 0:
             raise create_command_error(result)
         return result
@@ -217,6 +211,8 @@ def main(path: Path, only: tuple[str, ...], preview: bool, at_once: int) -> None
         found = automation.PulumiCommand()  # its version is asked for once, for all stacks
     except FileNotFoundError:
         raise click.ClickException("the Pulumi CLI is not on PATH") from None
+    # The SDK gives up the program of an `up` that failed, and Python would tell of that with a traceback.
+    sys.unraisablehook = lambda _: None
     turns = [(stack, Cli(found)) for stack in stacks if not only or stack.name in only]
 
     def end(number: int, _frame: object) -> None:

@@ -28,11 +28,12 @@ def cloudretry_emulator() -> Iterator[EmulatedClouds]:
 
 
 @pytest.fixture
-def cloudretry_stack(tmp_path: Path, cloudretry_emulator: EmulatedClouds) -> StackFactory:
+def cloudretry_stack(tmp_path: Path, cloudretry_emulator: EmulatedClouds) -> Iterator[StackFactory]:
     """Makes throw-away stacks on the real engine; without a Pulumi CLI the test is skipped."""
     from pulumi_cloudretry.testing import StackFactory, why_no_engine
 
     reason = why_no_engine()
     if reason:
         pytest.skip(reason)
-    return StackFactory(tmp_path / "pulumi", cloudretry_emulator)
+    with StackFactory(tmp_path / "pulumi", cloudretry_emulator) as stacks:
+        yield stacks

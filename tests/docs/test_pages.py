@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -44,7 +45,7 @@ RESOURCE_OPTIONS = frozenset(
 )
 
 
-OWN_RULES = frozenset({"comparison.md", "pipelines.md", "report.md"})
+OWN_RULES = frozenset({"comparison.md", "fleets.md", "pipelines.md", "report.md", "testing.md"})
 """Pages whose blocks have rules of their own, in a file of their own."""
 
 
@@ -249,6 +250,8 @@ def test_every_command_names_what_there_is(where, words):
                 assert ("." in key) == ("--path" in arguments)
         case ("pulumi", "import", token, _name, _id):
             assert token in ACTIONS
+        case ("python", "examples/fleet/fleet.py", *arguments):
+            runpy.run_path(str(ROOT / "examples/fleet/fleet.py"))["main"].make_context("fleet", list(arguments))
         case ("pulumi", "stack", "export", *_) | ("echo", "$?"):
             pass
         case ("pulumi", "up", "--parallel", number):

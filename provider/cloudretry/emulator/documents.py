@@ -90,8 +90,8 @@ DrsState = Literal[
 _S = TypeVar("_S")
 _Timeline = Sequence[Sequence[_S | float]]
 """``[[state, seconds after the retry], …]``."""
-_Timelines = _Timeline[_S] | Sequence[_Timeline[_S]]
-"""One timeline, or one for each retry; the last one stays in force."""
+_Timelines = Sequence[Sequence[_S | float | Sequence[_S | float]]]
+"""A timeline, or one for each retry; the last one stays in force. Not a union of both: of that mypy finds no part."""
 
 
 class Project(TypedDict):

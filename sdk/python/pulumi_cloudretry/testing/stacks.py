@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import hashlib
 import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import yaml
 from pulumi import automation
@@ -18,6 +22,9 @@ from cloudretry.plugin.install import folder_of, install
 from pulumi_cloudretry.testing.clouds import EmulatedClouds
 
 __all__ = ["StackFactory", "recorded", "why_no_engine"]
+
+_LONGEST_PROGRAM = 10.0
+"""Seconds for which a program is waited for whose engine has ended."""
 
 _OUR_TYPES = ("cloudretry:", "pulumi-python:dynamic/cloudretry/")
 
@@ -47,10 +54,12 @@ class StackFactory:
     """Makes stacks in a folder of their own: their state, the engine's home and the journal.
 
     ``PULUMI_HOME`` and ``PULUMI_BACKEND_URL`` of the environment are not used, and no account of Pulumi Cloud is. The
-    plugins of other providers that are installed in the person's own home are lent to the stacks.
+    plugins of other providers that are installed in the person's own home are lent to the stacks. Close it in the end,
+    or use it as a context manager.
     """
 
     def __init__(self, folder: Path, clouds: EmulatedClouds) -> None:
+        self._programs: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]] = []
         self.folder = folder
         self._clouds = clouds
         self._backend = folder / "backend"
@@ -86,7 +95,8 @@ class StackFactory:
             folder = self._work_folder(project)
             self._settle(folder, stack, {})
             options.work_dir = str(folder)
-            made = automation.create_or_select_stack(stack, project_name=project, program=program, opts=options)
+            kept = self._kept(program)
+            made = automation.create_or_select_stack(stack, project_name=project, program=kept, opts=options)
         else:
             folder = self._project_folder(Path(program).resolve(), stack)
             made = automation.create_or_select_stack(stack, work_dir=str(folder), opts=options)
@@ -112,6 +122,34 @@ class StackFactory:
             "PULUMI_SKIP_UPDATE_CHECK": "true",
         }
 
+    def close(self) -> None:
+        """End what the functions that were run as programs have left behind."""
+        for loop, _ in self._programs:
+            _finish(loop)
+        self._programs.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _kept(self, program: Callable[[], Any]) -> Callable[[], Any]:
+        """The program, which is not given up before it is finished.
+
+        The SDK gives up the program of an ``up`` that failed. When Python gets to that, at some time, it tells of an
+        exception in it that nobody can catch, and pytest takes that for a fault of the test which runs just then.
+        """
+
+        @functools.wraps(program)
+        def run() -> Any:
+            self._programs.append((asyncio.get_running_loop(), asyncio.current_task()))
+            return program()
+
+        return run
+
     def _work_folder(self, name: str) -> Path:
         folder = self.folder / "projects" / name
         folder.mkdir(parents=True, exist_ok=True)
@@ -136,6 +174,23 @@ class StackFactory:
         settings = folder / f"Pulumi.{stack}.yaml"
         if not settings.exists():
             _write(settings, {"config": {**config, "cloudretry:emulator": self._clouds.url}})
+
+
+def _finish(loop: asyncio.AbstractEventLoop) -> None:
+    """Let everything on an event loop come to its end; what another thread still runs is waited for."""
+    deadline = time.monotonic() + _LONGEST_PROGRAM
+    while loop.is_running() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if not loop.is_closed() and not loop.is_running():
+        loop.run_until_complete(_cancel_the_others())
+        loop.close()
+
+
+async def _cancel_the_others() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:
