@@ -79,8 +79,9 @@ def test_a_malformed_authorization_is_incomplete(emulator):
     assert refusal(send(emulator, headers)) == (400, "IncompleteSignature")
 
 
-@pytest.mark.parametrize("date", [stamp(-1000), stamp(1000), "20260101T000000Z"], ids=["past", "future", "malformed"])
-def test_a_stale_date_is_refused(emulator, alicloud, date):
+@pytest.mark.parametrize("age", [-1000, 1000, None], ids=["past", "future", "malformed"])
+def test_a_stale_date_is_refused(emulator, alicloud, age):
+    date = "20260101T000000Z" if age is None else stamp(age)
     assert refusal(send(emulator, v3(emulator, x_acs_date=date))) == (400, "IllegalTimestamp")
     assert refusal(alicloud("ListJobs", ClusterId=CLUSTER, Timestamp=date)) == (400, "IllegalTimestamp")
 
