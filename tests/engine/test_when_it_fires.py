@@ -50,7 +50,7 @@ def test_a_changed_trigger_fires_its_resource_once_and_the_preview_names_the_tri
     if project.front == "plugin":
         # A dynamic provider has no detailed diff to give; the engine compares the inputs by itself.
         assert preview.steps["replication"].diff == {"triggers.release": "update"}
-    assert project.newly_called() == []
+    assert project.newly_asked() == []
 
     project.up()
 
@@ -159,7 +159,7 @@ def test_another_identity_replaces_and_the_preview_says_so(project: Project) -> 
     assert preview.steps["pool"].keys == ("scope",)
     assert preview.steps["desktop"].keys == ("jobId",)
     assert "replace" in preview.text
-    assert project.newly_called() == []
+    assert project.newly_asked() == []
 
     project.up()
 
