@@ -45,7 +45,7 @@ RESOURCE_OPTIONS = frozenset(
 )
 
 
-OWN_RULES = frozenset({"comparison.md", "fleets.md", "pipelines.md", "report.md", "testing.md"})
+OWN_RULES = frozenset({"adding-an-action.md", "comparison.md", "fleets.md", "pipelines.md", "report.md", "testing.md"})
 """Pages whose blocks have rules of their own, in a file of their own."""
 
 
