@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import click
 import pytest
@@ -68,6 +69,30 @@ def test_every_relative_link_leads_to_a_page_and_a_heading(page):
         assert path.exists(), link
         if anchor:
             assert anchor in Page(path.resolve().relative_to(ROOT)).anchors, link
+
+
+HOSTS = frozenset(
+    {
+        "developer.hashicorp.com",
+        "docs.pytest.org",
+        "github.com",
+        "keepachangelog.com",
+        "semver.org",
+        "www.pulumi.com",
+    }
+)
+"""Where links may lead beyond the repository. Nobody follows them here, so each host is one that is known to last."""
+
+
+def test_every_link_beyond_the_repository_is_https_and_of_a_host_that_is_meant():
+    found = set()
+    for path in (*(page.path for page in PAGES), Path("CHANGELOG.md"), *ROOT.glob("examples/**/README.md")):
+        if "node_modules" not in path.parts:
+            prose = re.sub(r"`[^`\n]*`", "``", Page(path).prose)
+            found |= {(str(path), url) for url in re.findall(r"\b[a-z][a-z+.-]*://[^\s)>\]]+", prose)}
+    assert {url for _, url in found if not url.startswith("https://")} == set()
+    assert {(page, url) for page, url in found if urlsplit(url).hostname not in HOSTS} == set()
+    assert {urlsplit(url).hostname for _, url in found} == HOSTS
 
 
 def test_every_page_of_the_documentation_is_linked_from_its_index():
@@ -416,6 +441,13 @@ def test_every_message_in_troubleshooting_is_one_of_the_provider():
     messages = [m[0] or m[1] for row in rows for m in re.findall(r"``(.+?)``|`([^`]+)`", row)]
     assert len(messages) > 50
     assert [message for message in messages if not _said(message)] == []
+
+
+def test_every_line_of_a_preview_is_one_of_the_provider():
+    _, _, section = Page((ROOT / "docs/when-it-fires.md").relative_to(ROOT)).prose.partition("## Preview")
+    lines = re.findall(r"`((?:would|not looked at)[^`]*)`", section)
+    assert len(lines) >= 8
+    assert [line for line in lines if not _said(line)] == []
 
 
 def test_every_message_in_recovery_is_one_of_the_provider_or_the_engine():

@@ -31,10 +31,11 @@ def provider(tmp_path_factory: pytest.TempPathFactory) -> Path:
     action, handlers, _test = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     assert f"`{FILE}`" in PAGE
     (folder / FILE).write_text(action, encoding="utf-8")
+    imported = "from cloudretry.actions.workspace_image_build import ImageBuildRetry"
     insert(
         folder / "provider/cloudretry/actions/__init__.py",
         {
-            "from cloudretry.actions.workspace_job": "from cloudretry.actions.workspace_image_build import ImageBuildRetry",
+            "from cloudretry.actions.workspace_job": imported,
             "        EhpcJobRerun(),": f"        {quoted('ImageBuildRetry()')},",
         },
     )
