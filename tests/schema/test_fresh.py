@@ -16,7 +16,15 @@ from cloudretry.version import __version__
 ROOT = Path(__file__).parents[2]
 SDK = ROOT / "tools/sdk.py"
 GENERATED = ("sdk/", "schema.json", "docs/reference/")
-NOT_THE_VERSION = ("CHANGELOG.md", "tests/upgrade/recorded/")
+PINS = ("examples/pipelines/", "docs/pipelines.md")
+NOT_THE_VERSION = (
+    "CHANGELOG.md",
+    "docs/benchmark.",
+    "tests/report/recorded/",
+    "tests/tools/recorded/",
+    "tests/upgrade/recorded/",
+    "tools/benchmark/null_plugin/",
+)
 """A changelog names versions, a recording is of one, and other modules have versions of their own."""
 
 
@@ -38,12 +46,18 @@ def test_the_version_is_written_in_one_place_only() -> None:
         path
         for path in listed.split("\0")
         if path
-        and not path.startswith(GENERATED + NOT_THE_VERSION)
+        and not path.startswith(GENERATED + PINS + NOT_THE_VERSION)
         and not path.endswith(("go.mod", "go.sum"))
         and (ROOT / path).is_file()
         and word.search((ROOT / path).read_text(encoding="utf-8", errors="replace"))
     ]
     assert repeated == ["provider/cloudretry/version.py"]
+
+
+def test_the_pipelines_pin_this_version() -> None:
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / PINS[0]).rglob("*") if path.is_file()]
+    pins = re.findall(r"(?i)cloudretry(?:_version|-runner)?\s*(?:==|[=:])\s*[\"']?(\d+\.\d+\.\d+)", "\n".join(texts))
+    assert set(pins) == {__version__}
 
 
 @pytest.mark.parametrize(
