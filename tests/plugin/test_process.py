@@ -179,9 +179,11 @@ def test_progress_is_shown_on_the_resource_and_does_not_stay(
 ) -> None:
     plugin = start(engine=engine)
     plugin.configure(emulator)
-    plugin.create({"jobs": jobs("jb1")})
+    creating = plugin.create_later({"jobs": jobs("stuck")})
+    _until(lambda: any(line.urn for line in engine.lines))
+    plugin.cancel()
+    assert init_failed(creating.result).outputs["status"] == "InProgress"
     lines = [line for line in engine.lines if line.urn]
-    assert lines
     assert {line.urn for line in lines} == {f"urn:pulumi:dev::project::{DRS}::it"}
     assert all(line.ephemeral for line in lines)
 

@@ -201,8 +201,16 @@ def test_ci_runs_lint_types_and_every_test_with_nobody_at_the_keyboard(working_c
     ended = ci(working_copy)
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.endswith("typed: ''\n3 passed\n")
-    ran = [" ".join(call.split()[:2]) for call in stubbed.calls("")]
-    assert ran == ["setup", "setup --no-engine", "ruff check", "ruff format", "mypy", "mypy tools", "pytest -n"]
+    ran = [call if call.startswith("setup") else " ".join(call.split()[:2]) for call in stubbed.calls("")]
+    assert ran == [
+        "setup --docs",
+        "setup --no-engine --docs",
+        "ruff check",
+        "ruff format",
+        "mypy",
+        "mypy tools",
+        "pytest -n",
+    ]
 
 
 def test_ci_fails_when_lint_fails(working_copy: Path, stubbed: Programs) -> None:
@@ -221,6 +229,6 @@ def test_the_sdks_need_the_generator_and_no_engine(working_copy: Path, stubbed: 
 def test_the_fast_tests_need_no_engine(working_copy: Path, stubbed: Programs) -> None:
     stubbed.add("pytest", "")
     subprocess.run(["make", "-C", working_copy, "test-fast"], env=environment(MAKEFLAGS=""), check=True)
-    assert set(stubbed.calls("setup")) == {"setup --no-engine"}
+    assert set(stubbed.calls("setup")) == {"setup --no-engine --docs"}
     (ran,) = stubbed.calls("pytest")
     assert ran.endswith("-m not engine")
