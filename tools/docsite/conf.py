@@ -43,6 +43,7 @@ html_css_files = ["site.css"]
 html_additional_pages = {"index": "start.html"}
 templates_path = ["templates"]
 html_copy_source = False
+html_show_copyright = False
 html_use_index = False
 html_theme_options = {
     "source_repository": REPOSITORY,
