@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -37,21 +37,25 @@ PROJECT = "fleet"
 
 @dataclass(frozen=True)
 class Stack:
-    """What the fleet's file says of a stack. ``timeout`` is in seconds."""
+    """What the fleet's file says of a stack. ``timeout`` is in seconds; a retry is its class and its inputs."""
 
     name: str
     timeout: float
     config: Mapping[str, Any]
-    retries: Mapping[str, Mapping[str, Any]]
+    retries: Mapping[str, tuple[Callable[..., pulumi.Resource], Mapping[str, Any]]]
 
     def declare(self) -> None:
         """The stack's program."""
-        for name, retry in self.retries.items():
-            inputs = dict(retry)
+        for name, (kind, inputs) in self.retries.items():
             try:
-                attrgetter(inputs.pop("type"))(cloudretry)(name, **inputs)
-            except (AttributeError, KeyError, TypeError) as error:
+                kind(name, **inputs)
+            except TypeError as error:
                 raise pulumi.RunError(f"{name}: {error}") from None
+
+
+def retry_of(given: dict[str, Any]) -> tuple[Callable[..., pulumi.Resource], Mapping[str, Any]]:
+    # Not in the programs, which run in threads: the SDK loads a module when it is first used, and only one thread may.
+    return attrgetter(given.pop("type"))(cloudretry), given
 
 
 def read(path: Path) -> list[Stack]:
@@ -67,7 +71,7 @@ def read(path: Path) -> list[Stack]:
                 name,
                 float(given.get("timeout", defaults["timeout"])),
                 {**defaults["config"], **given.get("config", {})},
-                {key: {**defaults["knobs"], **retry} for key, retry in given["retries"].items()},
+                {key: retry_of({**defaults["knobs"], **retry}) for key, retry in given["retries"].items()},
             )
             for name, given in document["stacks"].items()
         ]

@@ -226,6 +226,7 @@ def test_the_example_names_what_the_built_in_emulator_holds(
     [
         ("stacks: {a: {}}", "is not the file of a fleet: KeyError: 'retries'"),
         ("stacks: [", "is not the file of a fleet: ParserError"),
+        ("stacks: {a: {retries: {b: {type: drs.Retry}}}}", "module 'pulumi_cloudretry.drs' has no attribute 'Retry'"),
         ("stacks: {a: {retries: {}}}", "has no stack b"),
     ],
 )

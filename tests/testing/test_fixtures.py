@@ -216,6 +216,19 @@ def test_a_folder_without_a_project_is_an_error_that_says_so(cloudretry_stack: S
         cloudretry_stack(tmp_path)
 
 
+def test_programs_that_run_in_threads_find_the_sdk_loaded(tmp_path: Path) -> None:
+    code = (
+        "import pathlib, sys\n"
+        "from pulumi_cloudretry.testing import EmulatedClouds, StackFactory\n"
+        "modules = [sys.modules[f'pulumi_cloudretry.{name}'] for name in ('drs', 'ehpc', 'modelarts', 'workspace')]\n"
+        "print({type(module).__name__ for module in modules})\n"
+        f"with EmulatedClouds() as clouds, StackFactory(pathlib.Path({str(tmp_path)!r}), clouds):\n"
+        "    print({type(module).__name__ for module in modules})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "{'_LazyModule'}\n{'module'}\n"
+
+
 # --- the plugin, in a project of its own ---
 
 

@@ -12,12 +12,13 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, Self
 
 import yaml
 from pulumi import automation
 
+import pulumi_cloudretry
 from cloudretry.plugin.install import folder_of, install
 from pulumi_cloudretry.testing.clouds import EmulatedClouds
 
@@ -66,6 +67,7 @@ class StackFactory:
         self._backend.mkdir(parents=True, exist_ok=True)
         self.home = folder / "home"
         install(self.home)
+        _load_sdk()
         _lend_plugins(Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi"), self.home)
 
     def __call__(
@@ -174,6 +176,16 @@ class StackFactory:
         settings = folder / f"Pulumi.{stack}.yaml"
         if not settings.exists():
             _write(settings, {"config": {**config, "cloudretry:emulator": self._clouds.url}})
+
+
+def _load_sdk() -> None:
+    """Load the modules that the SDK leaves until they are first used, which only one thread may do.
+
+    Functions that are run as programs are run in threads.
+    """
+    for module in list(vars(pulumi_cloudretry).values()):
+        if isinstance(module, ModuleType):
+            hasattr(module, "__all__")
 
 
 def _finish(loop: asyncio.AbstractEventLoop) -> None:
