@@ -1,4 +1,4 @@
-"""The quickstart in the root: five retries, once each, and then the one whose trigger was changed."""
+"""The quickstart in the root: five retries, each fired once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pulumi_cloudretry.testing import EmulatedClouds, StackFactory
 ROOT = Path(__file__).parents[1]
 
 
-def test_each_retry_fires_once_and_then_the_one_whose_trigger_was_changed(
+def test_each_retry_fires_once_and_takes_hold(
     cloudretry_emulator: EmulatedClouds, cloudretry_stack: StackFactory
 ) -> None:
     replications = [target.id for target in cloudretry_emulator.targets("drsJob")]
@@ -21,9 +21,3 @@ def test_each_retry_fires_once_and_then_the_one_whose_trigger_was_changed(
     assert outputs["simulation"] == {"1.scheduler": "Succeeded", "2.scheduler": "Succeeded"}
     fired = cloudretry_emulator.fired()
     assert (len(fired), set(fired.values())) == (7, {1})
-
-    for job in replications:
-        cloudretry_emulator.set_state(job, "FULL_TRANSFER_FAILED")
-    cloudretry_stack(ROOT, config={"triggers.drs": "tuesday"}).up()
-
-    assert cloudretry_emulator.fired() - fired == dict.fromkeys(replications, 1)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pulumi
 import pytest
 import requests
 from pulumi import automation
@@ -40,13 +39,6 @@ def retry(clouds: EmulatedClouds, job: str) -> requests.Response:
         json={"jobs": [{"job_id": job}]},
         timeout=10,
     )
-
-
-def program() -> None:
-    orders = cloudretry.drs.JobBatchRetry(
-        "orders", jobs=[{"job_id": "jb1"}], triggers={"release": pulumi.Config().get("release") or "1"}
-    )
-    pulumi.export("status", orders.status)
 
 
 # --- the emulator ---
@@ -103,29 +95,6 @@ def test_a_persons_own_credentials_are_out_of_reach_and_the_emulators_are_there(
 
 
 @pytest.mark.engine
-def test_a_failed_up_raises_and_what_it_recorded_can_be_looked_at(
-    cloudretry_emulator: EmulatedClouds, cloudretry_stack: StackFactory
-) -> None:
-    cloudretry_emulator.load(
-        {
-            "drsJobs": [
-                {"id": "jb1", "state": "FULL_TRANSFER_FAILED", "refuse": {"code": "DRS.M00304", "message": "Broken."}},
-            ]
-        }
-    )
-    stack = cloudretry_stack(program, config={"release": automation.ConfigValue("planted", secret=True)})
-    assert recorded(stack) == {}
-
-    with pytest.raises(automation.CommandError, match=r"jb1: DRS\.M00304: Broken"):
-        stack.up()
-
-    orders = recorded(stack)["orders"]
-    assert (orders["status"], orders["triggers"]) == ("Failed", {"release": "planted"})
-    assert [(result["target"], result["attempts"]) for result in orders["results"]] == [("jb1", 1)]
-    assert stack.outputs() == {}
-
-
-@pytest.mark.engine
 def test_a_project_is_run_where_it_lies_with_what_it_names_by_path_and_nothing_is_written_there(
     cloudretry_emulator: EmulatedClouds, cloudretry_stack: StackFactory, tmp_path: Path
 ) -> None:
@@ -148,21 +117,25 @@ def test_a_project_is_run_where_it_lies_with_what_it_names_by_path_and_nothing_i
         "orders = drs.JobBatchRetry(\n"
         "    'orders',\n"
         "    jobs=[{'job_id': pathlib.Path('../jobs.txt').read_text()}],\n"
-        "    triggers={'release': pulumi.Config().require('release')},\n"
+        "    triggers={\n"
+        "        'release': pulumi.Config().require('release'),\n"
+        "        'password': pulumi.Config().require_secret('password'),\n"
+        "    },\n"
         ")\n",
         encoding="utf-8",
     )
     before = {path: path.read_bytes() for path in project.iterdir()}
     cloudretry_emulator.load(ONE_JOB)
 
-    stack = cloudretry_stack(project, stack="dev", config={"cloudretry:huaweicloud.accessKey": "given"})
-    preview = stack.preview()
-    assert preview.change_summary["create"] == 2
-    assert cloudretry_emulator.fired() == {}
+    config = {
+        "cloudretry:huaweicloud.accessKey": "given",
+        "password": automation.ConfigValue("planted", secret=True),
+    }
+    stack = cloudretry_stack(project, stack="dev", config=config)
     stack.up()
 
     assert cloudretry_emulator.fired() == {"jb1": 1}
-    assert recorded(stack)["orders"]["triggers"] == {"release": "7"}
+    assert recorded(stack)["orders"]["triggers"] == {"release": "7", "password": "planted"}
     settings = stack.get_all_config()
     assert json.loads(settings["cloudretry:huaweicloud"].value) == {"region": "eu-de", "accessKey": "given"}
     assert {path: path.read_bytes() for path in project.iterdir()} == before
@@ -326,11 +299,6 @@ def test_before():
     assert mocked() == ["Skipped"]
 
 
-def test_a_stack(cloudretry_emulator, cloudretry_stack):
-    cloudretry_emulator.load({"drsJobs": [{"id": "jb1", "state": "FULL_TRANSFER_FAILED"}]})
-    assert cloudretry_stack(program).up().outputs["status"].value == "Succeeded"
-
-
 def test_a_failed_stack(cloudretry_emulator, cloudretry_stack):
     cloudretry_emulator.load({"drsJobs": [{"id": "jb1", "state": "DELETED"}]})
     with pytest.raises(automation.CommandError):
@@ -347,4 +315,4 @@ def test_after():
 def test_mocks_and_stacks_live_side_by_side_and_leave_nothing_behind(tmp_path: Path) -> None:
     done = run_pytest(tmp_path, SIDE_BY_SIDE, "-p", "no:xdist")
     assert done.returncode == 0, done.stdout
-    assert "4 passed" in done.stdout
+    assert "3 passed" in done.stdout
