@@ -45,7 +45,7 @@ class Scale:
     watch_interval: float = 2.0
     watch_rounds: int = 1
     batch: int = 10_000
-    batch_latencies: Sequence[float] = (0.0, 0.02)
+    batch_latencies: Sequence[float] = (0.0, 0.02, 0.1)
     growth_targets: Sequence[int] = (10, 100, 1000, 10_000)
     growth_resources: Sequence[int] = (10, 100, 1000)
     growth_rounds: int = 3

@@ -18,12 +18,13 @@ MORE = 1.5
 
 PARALLEL = 256
 
-_COST = {"floor": 4.0, "plugin": 7.0, "dynamic": 35.0, "plain": 35.0, "command": 12.0}
+_COST = {"floor": 4.0, "null": 6.0, "plugin": 7.0, "dynamic": 35.0, "plain": 35.0, "command": 12.0}
 
 
 def _plan(bench: Bench, into: dict[str, Any]) -> list[Attempt]:
     scale = bench.scale
-    rounds = {"plugin": scale.rounds, "floor": scale.rounds, "dynamic": 1, "plain": 1, "command": 1}
+    judged = dict.fromkeys(("plugin", "null", "floor"), scale.rounds)
+    rounds = judged | dict.fromkeys(("dynamic", "plain", "command"), 1)
     into |= {"resources": scale.waits, "seconds": scale.wait_seconds, "parallel": PARALLEL, "wall": {}, "looks": {}}
     return [
         Attempt(
@@ -60,7 +61,11 @@ def _findings(measured: Measured) -> list[Finding]:
         for name in CONTENDERS
         if name in wall and name != "plugin"
     ]
-    return [Finding(what, target, f"floor + {more.text('s')}", more.median <= MORE, ", ".join(others))]
+    found = [Finding(what, target, f"floor + {more.text('s')}", more.median <= MORE, ", ".join(others))]
+    if "null" in wall:
+        beyond = differences(wall["plugin"], wall["null"]).text("s")
+        found.append(Finding(f"{what}: beside a plugin that does not wait", "", f"null plugin + {beyond}"))
+    return found
 
 
 def _details(measured: Measured) -> str:
@@ -84,7 +89,8 @@ WAITS = Row(
     "Many short waits at once",
     """
     The first `up` of resources with one DRS job each, whose retry takes hold some time after it was fired. The
-    floor is as many components. The engine's dynamic provider serves four resources at a time, so its waits come
+    floor is as many components; the null plugin waits for nothing, so it shows what the engine takes for resources of
+    any provider. The engine's dynamic provider serves four resources at a time, so its waits come
     one after the other.
     """,
     ("rounds", "waits", "wait_seconds"),
