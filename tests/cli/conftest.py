@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-# The tests' own driver of the executable, and the one of the Pulumi CLI.
+# The tests' own driver of the executable.
 sys.path.append(str(Path(__file__).parent))
-sys.path.append(str(Path(__file__).parents[1] / "examples"))
 
 from command_line import SCENARIO, CommandLine
 

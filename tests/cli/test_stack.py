@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from command_line import DRS, CommandLine
-from pulumi_cli import Stack
 
 from cloudretry.emulator import Emulator
 from cloudretry.plugin.install import install
+from support.pulumi_cli import Stack
 
 pytestmark = pytest.mark.engine
 

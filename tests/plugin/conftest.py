@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 sys.path.append(str(Path(__file__).parent))
-sys.path.append(str(Path(__file__).parents[1] / "examples"))
 sys.path.append(str(Path(__file__).parents[2] / "tools"))
 
 from driver import SCENARIO, EngineLog, Plugin

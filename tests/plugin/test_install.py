@@ -15,12 +15,12 @@ import pytest
 from click.testing import CliRunner, Result
 from driver import Plugin
 from google.protobuf import empty_pb2
-from pulumi_cli import Stack
 
 from cloudretry.cli import main
 from cloudretry.errors import ConfigurationError
 from cloudretry.plugin.install import EXECUTABLE, folder_of, install, uninstall
 from cloudretry.version import __version__
+from support.pulumi_cli import Stack
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from pulumi_cli import Stack
 
 from cloudretry.emulator import Emulator
 from cloudretry.plugin.install import install
+from support.pulumi_cli import Stack
 
 PROGRAM = """
 import pulumi

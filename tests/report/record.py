@@ -13,13 +13,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-sys.path += [str(Path(__file__).parents[1] / "examples"), str(Path(__file__).parents[1] / "upgrade")]
+sys.path += [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "upgrade")]
 
-from pulumi_cli import Stack
 from recording import machine_paths, redacted
 
 from cloudretry.emulator import Emulator
 from cloudretry.plugin.install import install
+from support.pulumi_cli import Stack
 
 RECORDED = Path(__file__).with_name("recorded")
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pulumi_cli import Stack
+from support.pulumi_cli import Stack
 
 RECORDED = Path(__file__).with_name("recorded")
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pulumi_cli import Stack
 from recording import RECORDED, machine_paths, scenario, stack
 
 from cloudretry.actions import ACTIONS
 from cloudretry.emulator import Emulator
 from cloudretry.plugin.install import install
 from cloudretry.version import __version__
+from support.pulumi_cli import Stack
 
 VERSIONS = sorted(path.name for path in RECORDED.iterdir())
 FIRES = {action.fires.name for action in ACTIONS.values()}
