@@ -78,6 +78,27 @@ def test_after_the_engine_was_killed(project: Project) -> None:
 
     assert pending not in project.up("--expect-no-changes").text
     assert project.newly_fired() == {"slow": 1}
+
+
+def test_after_the_engine_was_killed_while_it_wrote_the_attributes(project: Project) -> None:
+    waiting(project)
+    with project.started("up", "--yes", "--skip-preview") as running:
+        running.wait_until(lambda: "waiting for slow: STARTJOBING" in running.text)
+        kill_the_engine(running)
+    project.emulator.set_state("slow", "FULL_TRANSFER_STARTED")
+    project.cancel()
+    backend = project.folder.parent / "backend"
+    (attributes,) = (backend / ".pulumi/stacks").glob("*/*.json.attrs")
+    attributes.write_bytes(b"")
+
+    assert told("error: failed to load checkpoint: EOF", project.up(fails=True).text)
+
+    (command,) = re.findall(r"^\$ (find .*)$", PAGE, re.MULTILINE)
+    subprocess.run(command, shell=True, cwd=backend, check=True)
+
+    assert "taken up again, not fired again" in project.up().text
+    assert not attributes.exists() or attributes.stat().st_size
+    assert project.newly_fired() == {"slow": 1}
     assert project.newly_asked() == ["BatchRestoreTask"]
 
 

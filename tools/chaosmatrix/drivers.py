@@ -138,8 +138,12 @@ class EngineDriver(Driver):
         config = {f"cloudretry:{name}": value for name, value in self.config.items()}
         document = {"encryptionsalt": self._template.salt, "config": config}
         (self.folder / f"project/Pulumi.{STACK}.yaml").write_text(json.dumps(document), encoding="utf-8")
-        # What `pulumi cancel` does after an engine that was killed.
+        # What a person does after an engine that was killed (docs/recovery.md): `pulumi cancel`, and away with a file
+        # of attributes that it left empty.
         shutil.rmtree(self.folder / "backend/.pulumi/locks", ignore_errors=True)
+        for attributes in (self.folder / "backend/.pulumi/stacks").glob("*/*.attrs"):
+            if not attributes.stat().st_size:
+                attributes.unlink()
         command = ["pulumi", "up", "--yes", "--skip-preview", "--stack", STACK, "--non-interactive", "--color=never"]
         return command, self.folder / "project", self._environment
 
