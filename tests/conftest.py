@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from pathlib import Path
 
@@ -10,6 +11,11 @@ from hypothesis import HealthCheck, settings
 
 # The tests' own stand-ins, `support`, for every folder of tests.
 sys.path.insert(0, str(Path(__file__).parent))
+
+# A shell lets what it starts in the background ignore interrupts, and so would the engine and its children: it ends them
+# by an interrupt, and waits five seconds for those that do not listen.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long an example takes tells of the machine and not of the code.
 settings.register_profile("cloudretry", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -56,6 +56,9 @@ def main(arguments: list[str] | None = None) -> int:
             asked.error(f"--{name}: there is no {', '.join(unknown)}; there are {', '.join(known)}")
         setattr(options, name, chosen)
     signal.signal(signal.SIGTERM, _interrupt)
+    # A shell lets what it starts in the background ignore interrupts, and so would the engine and its children: it ends
+    # them by an interrupt, and waits five seconds for those that do not listen.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         if options.page:
             return _publish(record.read(DOCS / record.FILE), DOCS)
