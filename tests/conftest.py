@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, settings
 # The tests' own stand-ins, `support`, for every folder of tests.
 sys.path.insert(0, str(Path(__file__).parent))
 
-# A shell lets what it starts in the background ignore interrupts, and so would the engine and its children: it ends them
-# by an interrupt, and waits five seconds for those that do not listen.
+# A shell lets what it starts in the background ignore interrupts, and so would the engine and its children: it ends
+# them by an interrupt, and waits five seconds for those that do not listen.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
