@@ -45,12 +45,17 @@ def kill_the_engine(running: Running) -> None:
         time.sleep(0.05)
 
 
-def test_after_the_engine_was_killed(project: Project) -> None:
+def killed_while_waiting(project: Project) -> None:
+    """An `up` whose engine is killed while it waits, and a retry that then takes hold."""
     waiting(project)
     with project.started("up", "--yes", "--skip-preview") as running:
         running.wait_until(lambda: "waiting for slow: STARTJOBING" in running.text)
         kill_the_engine(running)
     project.emulator.set_state("slow", "FULL_TRANSFER_STARTED")
+
+
+def test_after_the_engine_was_killed(project: Project) -> None:
+    killed_while_waiting(project)
 
     locked = project.up(fails=True)
 
@@ -81,11 +86,7 @@ def test_after_the_engine_was_killed(project: Project) -> None:
 
 
 def test_after_the_engine_was_killed_while_it_wrote_the_attributes(project: Project) -> None:
-    waiting(project)
-    with project.started("up", "--yes", "--skip-preview") as running:
-        running.wait_until(lambda: "waiting for slow: STARTJOBING" in running.text)
-        kill_the_engine(running)
-    project.emulator.set_state("slow", "FULL_TRANSFER_STARTED")
+    killed_while_waiting(project)
     project.cancel()
     backend = project.folder.parent / "backend"
     (attributes,) = (backend / ".pulumi/stacks").glob("*/*.json.attrs")
