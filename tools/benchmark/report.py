@@ -25,6 +25,8 @@ BUSY = 0.5
 """Processes for each core that want it; with more of them before a row, the page says that the machine was busy."""
 
 REASONS: Mapping[str, str] = {
+    "a": "A run without a change is short, so that loading the provider's modules, which the null plugin has none of, "
+    "is a part of it that shows; and each resource is read and compared, which takes a millisecond more.",
     "b": "The null plugin, which waits for nothing, is not much sooner: the rest is what the engine takes for the "
     "resources of any provider, whose state it writes before and after each.",
     "d": "The loop signs nothing, records nothing and keeps its connections. Each request of the provider is signed, "
