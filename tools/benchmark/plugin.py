@@ -113,8 +113,7 @@ class PluginProcess:
 
     def create(self, name: str, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Create a DRS batch retry and return its outputs."""
-        outputs: dict[str, Any] = MessageToDict(self.creating(name, inputs).result().properties)
-        return outputs
+        return self.timed_create(name, inputs)[0]
 
     def creating(self, name: str, inputs: Mapping[str, Any]) -> Any:
         """A create on its way."""
