@@ -40,10 +40,10 @@ lint: venv
 	.venv/bin/mypy tools
 
 test: setup lint
-	.venv/bin/pytest -n $(JOBS)
+	.venv/bin/pytest -n $(JOBS) --dist worksteal
 
 test-fast: lint
-	.venv/bin/pytest -n $(JOBS) -m 'not engine'
+	.venv/bin/pytest -n $(JOBS) --dist worksteal -m 'not engine'
 
 chaos: setup
 	.venv/bin/python tools/chaos.py $(CHAOS)

@@ -59,6 +59,8 @@ def given(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_nulls(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
     if isinstance(value, Mapping):
         return given(value)
     return [_without_nulls(item) for item in value] if isinstance(value, list) else value

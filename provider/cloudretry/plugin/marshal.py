@@ -28,6 +28,9 @@ RESOURCE = "5cf8f73096256a8f31e491e813e4eb8e"
 UNKNOWN_TEXT = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """An unknown value; other texts that begin alike mark unknown numbers, lists and so on, and are unknown as well."""
 
+_LEAVES = frozenset({str, int, float, bool, type(None), Unknown})
+"""What most values are. Asked for first: a look at the abstract ``Mapping`` takes as long as all the rest."""
+
 UNKNOWN_TEXTS = frozenset(
     {
         UNKNOWN_TEXT,
@@ -58,11 +61,12 @@ def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
 
 def _from_value(value: struct_pb2.Value) -> Any:
     kind = value.WhichOneof("kind")
+    if kind == "string_value":
+        text = value.string_value
+        return UNKNOWN if text in UNKNOWN_TEXTS else text
     if kind == "number_value":
         number = value.number_value
         return int(number) if number.is_integer() and abs(number) < 2**53 else number
-    if kind == "string_value":
-        return UNKNOWN if value.string_value in UNKNOWN_TEXTS else value.string_value
     if kind == "bool_value":
         return value.bool_value
     if kind == "list_value":
@@ -96,31 +100,33 @@ def wire_text(text: str) -> str:
 
     JSON from a cloud may hold half of a surrogate pair, which UTF-8 cannot write; a record must not be lost for it.
     """
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _to_value(value: Any, into: struct_pb2.Value) -> None:
-    if value is None:
+    if isinstance(value, str):
+        into.string_value = wire_text(value)
+    elif value is None:
         into.null_value = struct_pb2.NULL_VALUE
+    elif isinstance(value, bool):
+        into.bool_value = value
+    elif isinstance(value, int | float):
+        into.number_value = value
     elif isinstance(value, Secret):
         into.struct_value.fields[SIGNATURE].string_value = SECRET
         _to_value(value.value, into.struct_value.fields["value"])
     elif isinstance(value, Unknown):
         into.string_value = UNKNOWN_TEXT
-    elif isinstance(value, bool):
-        into.bool_value = value
-    elif isinstance(value, int | float):
-        into.number_value = value
-    elif isinstance(value, str):
-        into.string_value = wire_text(value)
     elif isinstance(value, Mapping):
         into.struct_value.SetInParent()
+        fields = into.struct_value.fields
         for name, item in value.items():
-            _to_value(item, into.struct_value.fields[wire_text(name)])
+            _to_value(item, fields[wire_text(name)])
     else:
         into.list_value.SetInParent()
+        values = into.list_value.values
         for item in value:
-            _to_value(item, into.list_value.values.add())
+            _to_value(item, values.add())
 
 
 def plain(value: Any) -> Any:
@@ -129,6 +135,8 @@ def plain(value: Any) -> Any:
     Of a file's contents only the hash counts, of a resource the URN and the id. So neither a file that was moved nor a
     newer version of another provider looks like a change.
     """
+    if type(value) in _LEAVES:
+        return value
     if isinstance(value, Secret):
         return plain(value.value)
     if isinstance(value, Mapping):
@@ -147,6 +155,8 @@ def plain(value: Any) -> Any:
 
 def rewrap(value: Any, like: Any) -> Any:
     """The value, secret wherever ``like`` is secret at the same path, its special objects as whole as in ``like``."""
+    if type(like) in _LEAVES:
+        return value
     if isinstance(like, Secret):
         return value if isinstance(value, Secret) or value is None else Secret(rewrap(value, like.value))
     if isinstance(value, Mapping) and isinstance(like, Mapping):
@@ -160,6 +170,8 @@ def rewrap(value: Any, like: Any) -> Any:
 
 def secret_paths(value: Any, location: tuple[str | int, ...] = ()) -> Iterator[str]:
     """The paths at which the value is secret."""
+    if type(value) in _LEAVES:
+        return
     if isinstance(value, Secret):
         yield property_path(location)
     elif isinstance(value, Mapping):

@@ -200,14 +200,14 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         action = _action(request.urn)
         olds = _recorded(request.olds)
         news = _with_ignored(from_struct(request.news), olds, request.ignoreChanges)
-        backend, resource = self._configured, self._configured.resource(request.urn)
-        lifecycle.note_saved(backend, resource, plain(olds))
+        backend, resource, outputs = self._configured, self._configured.resource(request.urn), plain(olds)
+        lifecycle.note_saved(backend, resource, outputs)
         difference = lifecycle.diff(
             action,
-            plain(olds),
+            outputs,
             plain(news),
             backend.inherited(action.cloud),
-            interrupted=lifecycle.is_interrupted(backend, resource, action, plain(olds)),
+            interrupted=lifecycle.is_interrupted(backend, resource, action, outputs),
         )
         kinds: dict[str, provider_pb2.PropertyDiff.Kind.ValueType] = {}
         for change in difference.changes:

@@ -124,7 +124,7 @@ async def _fire_all(session: Session, ran: Ran, targets: Sequence[Target]) -> li
         before = await look(session, targets)
         targets = [target for target in targets if _is_fit(session, ran, target, before[target.key])]
 
-    groups = chunked([replace(target, handle="") for target in targets], session.action.fire_size)
+    groups = chunked([_by_its_key(target) for target in targets], session.action.fire_size)
     slots, progress, begun = asyncio.Semaphore(session.action.fires_at_once), Progress(session), 0
 
     async def fire_group(group: Sequence[Target]) -> Fired | None:
@@ -155,6 +155,11 @@ async def _fire_all(session: Session, ran: Ran, targets: Sequence[Target]) -> li
     return pending + await _look_at_refused(session, ran, refused)
 
 
+def _by_its_key(target: Target) -> Target:
+    """The target as a fire names it: not by what an earlier fire returned."""
+    return replace(target, handle="") if target.handle else target
+
+
 def _intended(ran: Ran, target: Target, before: Mapping[str, Observation]) -> EntryTarget:
     last, seen = ran.results.get(target.key), before.get(target.key)
     return EntryTarget(target.key, (last.attempts if last else 0) + 1, seen.stamp if seen else "")
@@ -179,7 +184,8 @@ def _noted(session: Session, ran: Ran, one: Fired, target: Target, before: Obser
         ran.remedies[target.key] = answer.error.remedy
     ran.results[target.key] = result
     accepted = answer.outcome is FireOutcome.ACCEPTED
-    return watched(session, replace(target, handle=result.handle), result, accepted=accepted)
+    to_watch = replace(target, handle=result.handle) if result.handle else target
+    return watched(session, to_watch, result, accepted=accepted)
 
 
 _STATUS = {

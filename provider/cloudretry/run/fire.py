@@ -181,7 +181,7 @@ def _answers(action: Action[Any], targets: Sequence[Target], sent: _Sent) -> dic
             outcome, error = FireOutcome.UNKNOWN, CloudError("", str(unreadable), reply.status, reply.request_id)
         else:
             return {
-                key: replace(answer, error=answer.error and action.explain(answer.error))
+                key: replace(answer, error=action.explain(answer.error)) if answer.error else answer
                 for key, answer in answers.items()
             }
     return {target.key: Answer(outcome, error=error) for target in targets}

@@ -207,9 +207,10 @@ class ResourceJournal:
         They are remembered for an hour, for a run that has read an older state.
         """
         with contextlib.suppress(OSError):
-            for fire_id in fire_ids:
-                path = self._path(fire_id)
-                if path.exists():
+            # A big batch has a thousand fires, of which there is a record only in the run that follows.
+            names = set(os.listdir(self.folder))
+            for path in (path for path in map(self._path, fire_ids if names else ()) if path.name in names):
+                with contextlib.suppress(FileNotFoundError):
                     if now:
                         # The file system's own clock is coarser than ours.
                         os.utime(path, (time.time(), time.time()))
