@@ -21,7 +21,7 @@ from benchmark import record, report
 from benchmark.bench import QUICK, Bench, BenchError, Failure, Progress, Scale
 from benchmark.contenders import CONTENDERS, absent
 from benchmark.engine import ROOT
-from benchmark.machine import cores, facts, load
+from benchmark.machine import cores, facts, in_use
 from benchmark.profile import profile
 from benchmark.rows import ROWS
 from rich.console import Console
@@ -94,8 +94,8 @@ def _measure(bench: Bench, options: argparse.Namespace) -> int:
     found = record.document(machine, absent())
     if options.merge:
         found = record.read(options.merge, machine)
-    if load() > report.BUSY * cores():
-        print(f"The machine is busy (load {load()} on {cores()} cores): the figures will be worth little.", flush=True)
+    if (used := in_use()) > report.BUSY * cores():
+        print(f"The machine is busy ({used:g} of {cores()} cores): the figures will be worth little.", flush=True)
     found = measured(bench, options.rows, found, options.out)
     console = Console(width=None if sys.stdout.isatty() else 160)
     report.show(found, console)
@@ -113,12 +113,12 @@ def measured(bench: Bench, letters: list[str], found: dict[str, Any], folder: Pa
     plans = {letter: ROWS[letter].plan(bench, into[letter]) for letter in letters}
     bench.progress = Progress(sum(attempt.cost for plan in plans.values() for attempt in plan))
     for letter, plan in plans.items():
-        failed, began, at_first = len(bench.failures), time.monotonic(), load()
+        failed, began, at_first = len(bench.failures), time.monotonic(), in_use()
         bench.carry_out(letter, plan)
         row = {
             "date": datetime.now(UTC).date().isoformat(),
             "minutes": round((time.monotonic() - began) / 60, 1),
-            "load": at_first,
+            "in_use": at_first,
             "scale": record.scale_as_json(bench.scale, letter),
             "measured": into[letter],
         }

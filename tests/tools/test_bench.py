@@ -20,7 +20,7 @@ import bench
 import psutil
 import pytest
 import requests
-from benchmark import record, report
+from benchmark import machine, record, report
 from benchmark.bench import QUICK, Attempt, Bench, BenchError, Progress, Scale, turns
 from benchmark.charts import CHARTS, MARK, draw
 from benchmark.cloud import FIRE, LOOK, PROJECT, Cloud, job
@@ -441,10 +441,19 @@ def test_a_run_that_is_not_whole_says_so_first(found: dict[str, Any]) -> None:
 
 
 def test_a_busy_machine_is_told(whole: dict[str, Any]) -> None:
-    whole["rows"]["b"]["load"] = 1.7
+    whole["rows"]["b"]["in_use"] = 1.7
     text = " ".join(report.page(whole).partition("## At a glance")[0].split())
     assert "**The machine was busy with other work** before some rows" in text
     assert "b 1.7)" in text
+
+
+def test_what_others_do_meanwhile_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "LOOK", 0.5)
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as other:
+        try:
+            assert machine.in_use() > 0.3
+        finally:
+            other.kill()
 
 
 def test_what_failed_and_who_took_no_part_is_told(whole: dict[str, Any]) -> None:

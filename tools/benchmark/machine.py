@@ -11,7 +11,10 @@ import psutil
 from benchmark.engine import Engine
 from cloudretry.version import __version__
 
-__all__ = ["cores", "facts", "load"]
+__all__ = ["cores", "facts", "in_use"]
+
+LOOK = 2.0
+"""Seconds for which the machine is looked at."""
 
 
 def facts(engine: Engine) -> dict[str, str | int]:
@@ -35,6 +38,10 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def load() -> float:
-    """How many processes wanted a processor, on average of the last minute."""
-    return round(os.getloadavg()[0], 1)
+def in_use() -> float:
+    """How many processors others use now.
+
+    To be asked while nothing of the benchmark runs. The system's own average of the last minute would still count the
+    row before.
+    """
+    return round(psutil.cpu_percent(LOOK) / 100 * (psutil.cpu_count() or 1), 1)

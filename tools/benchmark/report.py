@@ -22,7 +22,7 @@ __all__ = ["IMAGES", "PAGE", "page", "publish", "show"]
 PAGE, IMAGES = "benchmark.md", "images"
 
 BUSY = 0.5
-"""Processes for each core that want it; with more of them before a row, the page says that the machine was busy."""
+"""With more than this part of the cores in use before a row, the page says that the machine was busy."""
 
 REASONS: Mapping[str, str] = {
     "a": "A run without a change is short, so that loading the provider's modules, which the null plugin has none of, "
@@ -109,12 +109,12 @@ def _warnings(found: Mapping[str, Any]) -> Iterator[str]:
             parts.append(f"rows {', '.join(missing)} were not measured")
         yield wrapped(f"**This is no whole run:** {'; '.join(parts)}.")
     cores = found["machine"]["cores"]
-    busy = {letter: row["load"] for letter, row in found["rows"].items() if row["load"] > BUSY * cores}
+    busy = {letter: row["in_use"] for letter, row in found["rows"].items() if (row["in_use"] or 0) > BUSY * cores}
     if busy:
         loads = ", ".join(f"{letter} {load:g}" for letter, load in busy.items())
         yield wrapped(
-            f"**The machine was busy with other work** before some rows (processes that wanted one of its {cores} "
-            f"cores: {loads}). Their spread is wide, and their seconds are too many."
+            f"**The machine was busy with other work** before some rows (in use of its {cores} cores: {loads}). Their "
+            "spread is wide, and their seconds are too many."
         )
 
 
