@@ -109,6 +109,7 @@ def _warnings(found: Mapping[str, Any]) -> Iterator[str]:
             parts.append(f"rows {', '.join(missing)} were not measured")
         yield wrapped(f"**This is no whole run:** {'; '.join(parts)}.")
     cores = found["machine"]["cores"]
+    # Nothing is known of rows that were measured before anybody looked.
     busy = {letter: row["in_use"] for letter, row in found["rows"].items() if (row["in_use"] or 0) > BUSY * cores}
     if busy:
         loads = ", ".join(f"{letter} {load:g}" for letter, load in busy.items())
