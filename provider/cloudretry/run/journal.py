@@ -209,7 +209,8 @@ class ResourceJournal:
         with contextlib.suppress(OSError):
             # A big batch has a thousand fires, of which there is a record only in the run that follows.
             names = set(os.listdir(self.folder))
-            for path in (path for path in map(self._path, fire_ids if names else ()) if path.name in names):
+            recorded = [path for path in map(self._path, fire_ids) if path.name in names]
+            for path in recorded:
                 with contextlib.suppress(FileNotFoundError):
                     if now:
                         # The file system's own clock is coarser than ours.
