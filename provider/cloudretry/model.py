@@ -221,8 +221,11 @@ class CloudClient(Protocol):
     def close(self) -> None:
         """Let go of the connections."""
 
-    def send(self, request: Request) -> Reply:
+    def send(self, request: Request, leaving: Callable[[], None] | None = None) -> Reply:
         """Send once and return the answer, errors included: a reply whose ``error`` is set is still an answer.
+
+        ``leaving`` is called when the request's turn has come and it is signed, so that nothing but the connection is
+        missing; again should it be sent a second time. What that raises keeps it from being sent.
 
         :raises RequestNotSent: no connection could be made.
         :raises NoAnswer: the request went out and no answer could be read.

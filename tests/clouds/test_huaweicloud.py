@@ -229,7 +229,9 @@ class TestTokens:
         assert client.send(SHOW_POOL).ok
         refusal = {"error_code": "APIGW.0307", "error_msg": "The token must be updated."}
         emulator.add_fault("RetryPoolScope", status=401, body=refusal)
-        assert client.send(FIRE).ok
+        left: list[int] = []
+        assert client.send(FIRE, lambda: left.append(len(emulator.requests("RetryPoolScope")))).ok
+        assert left == [0, 1]
         assert [(record.status, record.effects) for record in emulator.requests("RetryPoolScope")] == [
             (401, 0),
             (200, 1),

@@ -10,6 +10,7 @@ from cloudretry.actions import OPERATIONS
 from cloudretry.clouds import connect
 from cloudretry.clouds.limits import Limits, ServiceLimits
 from cloudretry.config import load
+from cloudretry.errors import RequestNotSent
 from cloudretry.model import Cloud, Request
 
 
@@ -148,3 +149,49 @@ def test_clients_may_share_their_limits() -> None:
         connect(Cloud.HUAWEICLOUD, config, project_id=project, limits=limits) for project in ("p1", "p2")
     ]
     assert [client._limits for client in clients] == [limits, limits]
+
+
+@pytest.mark.parametrize("cloud", list(Cloud))
+def test_a_request_is_signed_and_leaves_in_its_turn(cloudlike: Any, cloud: Cloud) -> None:
+    time = [1.8e9]
+    client, request = one_at_a_time(cloud, cloudlike.url, lambda: time[0])
+    limits = client._limits.of(request.operation.service)
+    left = threading.Event()
+    sending = threading.Thread(target=client.send, args=(request, left.set))
+    with limits.slot():
+        sending.start()
+        wait_for(lambda: len(limits._waiting), 1)
+        time[0] = 2e9
+        assert not left.is_set()
+    sending.join(10)
+    assert left.is_set()
+    (seen,) = cloudlike.seen
+    signed_at = seen.headers["x-sdk-date" if cloud is Cloud.HUAWEICLOUD else "x-acs-date"]
+    assert signed_at.replace("-", "").replace(":", "") == "20330518T033320Z"
+
+
+@pytest.mark.parametrize("cloud", list(Cloud))
+def test_what_keeps_a_request_from_leaving_gives_its_turn_back(cloudlike: Any, cloud: Cloud) -> None:
+    client, request = one_at_a_time(cloud, cloudlike.url, lambda: 1.8e9)
+
+    def stay() -> None:
+        raise RequestNotSent("not now")
+
+    for _ in range(2):
+        with pytest.raises(RequestNotSent, match="not now"):
+            client.send(request, stay)
+    assert not cloudlike.seen
+    assert client.send(request).ok
+
+
+def one_at_a_time(cloud: Cloud, url: str, clock: Callable[[], float]) -> tuple[Any, Request]:
+    """A client with one slot, and a request that fires."""
+    keys = {"accessKey": "AK", "secretKey": "planted"}
+    given: dict[str, Any] = {
+        "huaweicloud": {"region": "eu-de", "projectId": "p1", "endpoints": {"drs": url}, **keys},
+        "alicloud": {"region": "cn-shanghai", "endpoint": url, **keys},
+    }
+    client = connect(cloud, load({"maxConcurrentRequests": 1, **given}, {}), clock=clock)
+    if cloud is Cloud.HUAWEICLOUD:
+        return client, Request(OPERATIONS["BatchRestoreTask"], body={})
+    return client, Request(OPERATIONS["RerunJobs"], query={"ClusterId": "ehpc-hz-1"})

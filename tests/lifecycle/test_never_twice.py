@@ -78,8 +78,10 @@ class _mortal:  # noqa: N801 - reads as a statement
     def __exit__(self, *_error: object) -> None:
         del self.world.cloud.send
 
-    def _send(self, request: Request) -> Reply:
+    def _send(self, request: Request, leaving: Callable[[], None] | None = None) -> Reply:
         fires = BY_OPERATION[request.operation.name][1]
+        if leaving is not None:
+            leaving()
         if fires and self.when == "before the effect":
             raise Death
         reply = self.send(request)

@@ -235,11 +235,11 @@ def test_a_batch_is_recorded_whole_when_it_is_cancelled_half_way() -> None:
     sent = world.cloud.send
     calls = []
 
-    def send(request: object) -> object:
+    def send(request: object, leaving: object = None) -> object:
         calls.append(request)
         if len(calls) == 3:
             world.cancel()
-        return sent(request)  # type: ignore[arg-type]
+        return sent(request, leaving)  # type: ignore[arg-type]
 
     world.cloud.send = send  # type: ignore[method-assign, assignment]
     world.up()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -277,8 +278,8 @@ class Slowly:
         self.world, self.answers, self.released = world, answers, threading.Event()
         self.real = world.cloud.send
 
-    def __call__(self, request: Request) -> Reply:
-        reply = self.real(request)
+    def __call__(self, request: Request, leaving: Callable[[], None] | None = None) -> Reply:
+        reply = self.real(request, leaving)
         if request.operation is self.world.action.fires:
             self.world.cancel()
             assert self.answers or self.released.wait(30)

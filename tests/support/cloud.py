@@ -120,7 +120,9 @@ class FakeCloud:
 
     # --- the client's side ---
 
-    def send(self, request: Request) -> Reply:
+    def send(self, request: Request, leaving: Callable[[], None] | None = None) -> Reply:
+        if leaving is not None:
+            leaving()
         self.requests.append(request)
         fires = BY_OPERATION[request.operation.name][1]
         for fault in self.faults:

@@ -102,7 +102,7 @@ class AlicloudClient:
         self._redaction = redaction
         self._clock = clock
 
-    def send(self, request: Request) -> Reply:
+    def send(self, request: Request, leaving: Callable[[], None] | None = None) -> Reply:
         """See :meth:`cloudretry.model.CloudClient.send`."""
         body = b"" if request.body is None else json.dumps(request.body, separators=(",", ":")).encode()
         parts = urlsplit(self.endpoint)
@@ -111,8 +111,11 @@ class AlicloudClient:
         )
         query = "&".join(f"{_encode(name)}={_encode(value)}" for name, value in sorted(request.query.items()))
         url = f"{parts.scheme}://{parts.netloc}{path}" + (f"?{query}" if query else "")
-        headers = self._signed(request, parts.netloc, path, body)
         with self._limits.of(request.operation.service).slot():
+            # In its turn, not before: a signature that has waited for it is refused as too old.
+            headers = self._signed(request, parts.netloc, path, body)
+            if leaving is not None:
+                leaving()
             answer = self._transport.send(request.operation.method, url, headers, body or None)
         return envelope.read(
             answer,

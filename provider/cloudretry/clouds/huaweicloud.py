@@ -20,7 +20,7 @@ from cloudretry.clouds.huaweicloud_credentials import (
 )
 from cloudretry.clouds.huaweicloud_errors import GATEWAY_ERRORS, is_throttling, read
 from cloudretry.clouds.huaweicloud_profile import Profile, chosen_kind, home, read_profile
-from cloudretry.clouds.limits import Limits, ServiceLimits
+from cloudretry.clouds.limits import ServiceLimits
 from cloudretry.clouds.redaction import Redaction
 from cloudretry.config import AssumeRole, ProviderConfig, check_host_label
 from cloudretry.errors import ConfigurationError, InvalidInput
@@ -82,17 +82,14 @@ class HuaweicloudClient:
                     self._project_id = self._identity.project_id(self._project_name, self._credential)
             return self._project_id
 
-    def send(self, request: Request) -> Reply:
+    def send(self, request: Request, leaving: Callable[[], None] | None = None) -> Reply:
         """See :meth:`cloudretry.model.CloudClient.send`. A 401 renews what can be renewed and sends once more:
         the gateway refused, so the request did not reach its service.
         """
         outgoing = self._outgoing(request)
-        headers = self._credential.authorized(outgoing, self.project_id)
-        limits = self._limits.of(request.operation.service)
-        reply = self._exchange(request, outgoing, headers, limits)
+        reply, headers = self._exchange(request, outgoing, leaving)
         if reply.status == 401 and self._credential.renew(headers):
-            headers = self._credential.authorized(outgoing, self.project_id)
-            reply = self._exchange(request, outgoing, headers, limits)
+            reply, _ = self._exchange(request, outgoing, leaving)
         return reply
 
     def close(self) -> None:
@@ -112,11 +109,18 @@ class HuaweicloudClient:
             body=None if body is None else json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode(),
         )
 
-    def _exchange(self, request: Request, outgoing: Outgoing, headers: Mapping[str, str], limits: Limits) -> Reply:
-        looks = request.operation.looks
-        with limits.slot():
-            answer = self._transport.send(outgoing.method, outgoing.url, headers, outgoing.body, looks=looks)
-        return read(answer, now=self._clock(), redact=self._redaction)
+    def _exchange(
+        self, request: Request, outgoing: Outgoing, leaving: Callable[[], None] | None
+    ) -> tuple[Reply, Mapping[str, str]]:
+        """The answer, and the headers that were sent."""
+        operation = request.operation
+        with self._limits.of(operation.service).slot():
+            # In its turn, not before: a signature that has waited for it is refused as too old.
+            headers = self._credential.authorized(outgoing, self.project_id)
+            if leaving is not None:
+                leaving()
+            answer = self._transport.send(outgoing.method, outgoing.url, headers, outgoing.body, looks=operation.looks)
+        return read(answer, now=self._clock(), redact=self._redaction), headers
 
 
 def connect(

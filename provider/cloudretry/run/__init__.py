@@ -185,7 +185,7 @@ def _noted(session: Session, ran: Ran, one: Fired, target: Target, before: Obser
     ran.results[target.key] = result
     accepted = answer.outcome is FireOutcome.ACCEPTED
     to_watch = replace(target, handle=result.handle) if result.handle else target
-    return watched(session, to_watch, result, accepted=accepted)
+    return watched(session, to_watch, result, accepted=accepted, fired=one.ended)
 
 
 _STATUS = {

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,7 +28,7 @@ from typing import Any
 from cloudretry.actions import Action
 from cloudretry.clock import pause
 from cloudretry.errors import ConfigurationError, JournalError, NoAnswer, RequestNotSent
-from cloudretry.model import Answer, CloudError, FireOutcome, Reply, Request, Target
+from cloudretry.model import Answer, CloudError, FireOutcome, Reply, Target
 from cloudretry.run.journal import EntryTarget
 from cloudretry.run.session import Session
 
@@ -45,12 +46,17 @@ CANCEL_PATIENCE = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """One fire: its id, its targets, and the answer on each of them by key. ``at`` is when it was sent."""
+    """One fire: its id, its targets, and the answer on each of them by key.
+
+    ``at`` is when it was sent, in seconds since the epoch; ``ended`` when it was answered or given up, in the clock's
+    monotonic seconds.
+    """
 
     fire_id: str
     targets: tuple[Target, ...]
     answers: dict[str, Answer]
     at: float
+    ended: float
     request_id: str = ""
 
 
@@ -75,17 +81,15 @@ async def fire(session: Session, targets: Sequence[Target], intended: tuple[Entr
 
     Never raises for what the network or the cloud does: each target has an answer.
     """
-    one = _Fire(session, secrets.token_hex(8), tuple(targets), intended)
+    one = _Fire(session, tuple(targets), intended)
     unconnected = throttled = 0
     while True:
-        at = session.clock.now()
-        is_first = not (unconnected or throttled)
         try:
-            sent = await session.blocking(one.attempt, at, is_first, patience=CANCEL_PATIENCE)
+            sent = await session.blocking(one.attempt, patience=one.patience)
         except NoAnswer as abandoned:
             sent = _Sent(FireOutcome.UNKNOWN, CloudError("", str(abandoned)))
-        except RequestNotSent as prevented:
-            sent = _Sent(FireOutcome.NOT_SENT, CloudError("", str(prevented)))
+            if one.is_stopped:
+                sent = _Sent(FireOutcome.NOT_SENT, CloudError("", "cancelled before it was sent"))
         unconnected += sent.may_connect_later
         throttled += sent.throttled
         may_go_again = (sent.may_connect_later and unconnected < NEVER_SENT_TRIES) or (
@@ -99,66 +103,91 @@ async def fire(session: Session, targets: Sequence[Target], intended: tuple[Entr
         await pause(session.clock, seconds, session.cancelled)
         if session.cancelled.is_set():
             break
-    fired = one.fired(sent, at)
+    fired = one.fired(sent)
     if session.journal is not None and not sent.is_noted:
         await asyncio.get_running_loop().run_in_executor(session.executor, one.note, fired)
     return fired
 
 
-@dataclass(frozen=True, slots=True)
 class _Fire:
     """One fire and its record in the journal. ``attempt`` runs in a thread, with the disk and the network."""
 
-    session: Session
-    fire_id: str
-    targets: tuple[Target, ...]
-    intended: tuple[EntryTarget, ...]
+    def __init__(self, session: Session, targets: tuple[Target, ...], intended: tuple[EntryTarget, ...]) -> None:
+        self._session = session
+        self._targets = targets
+        self._intended = intended
+        self._id = secrets.token_hex(8)
+        self._lock = threading.Lock()
+        self._has_left = False
+        self.is_stopped = False
+        self._sent_at = session.clock.now()
+        self._ended: float | None = None
 
-    def attempt(self, at: float, is_first: bool) -> _Sent:
-        """Put the intent on disk, send, and put the answer on disk if it is final."""
-        journal = self.session.journal
-        if journal is not None and is_first:
-            try:
-                journal.intend(self.fire_id, at, self.intended)
-            except JournalError as error:
-                return _Sent(FireOutcome.NOT_SENT, CloudError("", str(error)))
-        if self.session.cancelled.is_set():
-            return _Sent(FireOutcome.NOT_SENT, CloudError("", "cancelled before it was sent"))
-        sent = _send(self.session, self._request)
-        if journal is None or sent.may_connect_later or sent.throttled:
+    def attempt(self) -> _Sent:
+        """Send, and put the answer on disk if it is final."""
+        sent = self._send()
+        self._ended = self._session.clock.monotonic()
+        if sent.may_connect_later or sent.throttled:
+            self._has_left = False
             return sent
-        self.note(self.fired(sent, at))
+        if self._session.journal is None:
+            return sent
+        self.note(self.fired(sent))
         return replace(sent, is_noted=True)
 
-    @property
-    def _request(self) -> Request:
-        return self.session.action.request(self.session.place, self.targets, self.session.inputs)
+    def fired(self, sent: _Sent) -> Fired:
+        """What this try came to."""
+        answers = _answers(self._session.action, self._targets, sent)
+        ended = self._session.clock.monotonic() if self._ended is None else self._ended
+        request_id = sent.reply.request_id if sent.reply else ""
+        return Fired(self._id, self._targets, answers, self._sent_at, ended, request_id)
 
-    def fired(self, sent: _Sent, at: float) -> Fired:
-        answers = _answers(self.session.action, self.targets, sent)
-        return Fired(self.fire_id, self.targets, answers, at, sent.reply.request_id if sent.reply else "")
+    def patience(self) -> float:
+        """The run is cancelled: the seconds that the answer may still take. What has not left stays here."""
+        with self._lock:
+            self.is_stopped = not self._has_left
+        return 0.0 if self.is_stopped else CANCEL_PATIENCE
 
     def note(self, fired: Fired) -> None:
         """Put the answer on disk."""
-        if self.session.journal is not None:
-            self.session.journal.answered(fired.fire_id, fired.answers, fired.request_id)
+        if self._session.journal is not None:
+            self._session.journal.answered(fired.fire_id, fired.answers, fired.request_id)
 
+    def _send(self) -> _Sent:
+        session = self._session
+        try:
+            reply = session.client.send(
+                session.action.request(session.place, self._targets, session.inputs), self._leave
+            )
+        except (RequestNotSent, ConfigurationError, JournalError) as error:
+            # Wrong credentials do not heal, and clouds lock an account after a few tries.
+            later = isinstance(error, RequestNotSent)
+            return _Sent(FireOutcome.NOT_SENT, CloudError("", str(error)), may_connect_later=later)
+        except NoAnswer as error:
+            return _Sent(FireOutcome.UNKNOWN, CloudError("", str(error)))
+        error_of_reply = reply.error
+        if error_of_reply is None and not reply.ok:
+            error_of_reply = CloudError("", f"an answer that is not the API's: {reply.text[:120]!r}", reply.status)
+        if error_of_reply is not None:
+            error_of_reply = session.action.explain(error_of_reply)
+        return _Sent(_outcome(session.action, reply), error_of_reply, reply)
 
-def _send(session: Session, request: Request) -> _Sent:
-    try:
-        reply = session.client.send(request)
-    except (RequestNotSent, ConfigurationError) as error:
-        # Wrong credentials do not heal, and clouds lock an account after a few tries.
-        later = isinstance(error, RequestNotSent)
-        return _Sent(FireOutcome.NOT_SENT, CloudError("", str(error)), may_connect_later=later)
-    except NoAnswer as error:
-        return _Sent(FireOutcome.UNKNOWN, CloudError("", str(error)))
-    error_of_reply = reply.error
-    if error_of_reply is None and not reply.ok:
-        error_of_reply = CloudError("", f"an answer that is not the API's: {reply.text[:120]!r}", reply.status)
-    if error_of_reply is not None:
-        error_of_reply = session.action.explain(error_of_reply)
-    return _Sent(_outcome(session.action, reply), error_of_reply, reply)
+    def _leave(self) -> None:
+        """Put the intent on disk: the request leaves now, however long it has waited for its turn.
+
+        At each try, for the next run counts from here how long the old state may still be shown.
+
+        :raises RequestNotSent: the run has ended meanwhile.
+        :raises JournalError: it cannot be written.
+        """
+        session = self._session
+        with self._lock:
+            if self.is_stopped or session.over:
+                raise RequestNotSent("the run ended before its turn")
+            self._has_left = True
+        self._sent_at = session.clock.now()
+        if session.journal is not None:
+            session.journal.intend(self._id, self._sent_at, self._intended)
 
 
 def _outcome(action: Action[Any], reply: Reply) -> FireOutcome:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from cloudretry.actions import Action
 from cloudretry.actions.base import ActionInputs
 from cloudretry.clock import Clock
-from cloudretry.errors import NoAnswer, RequestNotSent
+from cloudretry.errors import NoAnswer
 from cloudretry.model import CloudClient, Place
 from cloudretry.run.journal import RunJournal
 from cloudretry.run.looker import Looker
@@ -51,12 +51,13 @@ class Session:
     def over(self) -> bool:
         return self.cancelled.is_set() or self.remaining <= 0
 
-    async def blocking(self, function: Callable[..., T], *arguments: Any, patience: float = 0.0) -> T:
+    async def blocking(
+        self, function: Callable[..., T], *arguments: Any, patience: Callable[[], float] = lambda: 0.0
+    ) -> T:
         """Run a call that blocks on the network, off the event loop.
 
-        Once the run is cancelled the call has ``patience`` more seconds; then it is left to itself.
+        Once the run is cancelled the call has the seconds that ``patience`` says then; after that it is left to itself.
 
-        :raises RequestNotSent: the run was cancelled before the call began.
         :raises NoAnswer: the run was cancelled before the call ended.
         """
         work = self.executor.submit(function, *arguments)
@@ -66,12 +67,11 @@ class Session:
             either: set[asyncio.Future[Any]] = {calling, cancelling}
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not calling.done():
-                await asyncio.wait({calling}, timeout=patience)
+                await asyncio.wait({calling}, timeout=patience())
         finally:
             cancelling.cancel()
         if not calling.done():
             calling.add_done_callback(lambda call: call.cancelled() or call.exception())
-            if work.cancel():
-                raise RequestNotSent("cancelled before it was sent")
+            work.cancel()
             raise NoAnswer("cancelled before the answer came")
         return calling.result()

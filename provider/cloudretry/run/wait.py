@@ -49,8 +49,8 @@ class Watched:
     """A target that was fired and has no verdict yet.
 
     ``accepted`` is false where no answer told what became of the fire; ``result`` is what is recorded should the
-    waiting end now. ``fired`` is when it was fired, in the clock's monotonic seconds: what the wall clock does in the
-    meantime must not turn an old state into a verdict.
+    waiting end now. ``fired`` is when its fire ended, in the clock's monotonic seconds: neither a slow answer nor what
+    the wall clock does in the meantime may turn an old state into a verdict.
     """
 
     target: Target
@@ -67,10 +67,10 @@ class Watched:
         return now < self.fired + STALE_GRACE
 
 
-def watched(session: Session, target: Target, result: Result, *, accepted: bool) -> Watched:
-    """A target to wait for, fired now or in an earlier run."""
-    age = max(0.0, session.clock.now() - (result.fired_at or 0.0))
-    fired = session.clock.monotonic() - age
+def watched(session: Session, target: Target, result: Result, *, accepted: bool, fired: float | None = None) -> Watched:
+    """A target to wait for, from when its fire ended; without ``fired`` its result says when an earlier run sent it."""
+    if fired is None:
+        fired = session.clock.monotonic() - max(0.0, session.clock.now() - (result.fired_at or 0.0))
     return Watched(target, result, accepted, fired, moved=was_moving(session.action, result))
 
 
