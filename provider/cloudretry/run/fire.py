@@ -68,8 +68,8 @@ class _Sent:
     error: CloudError | None
     reply: Reply | None = None
     may_connect_later: bool = False
-    is_noted: bool = False
-    """The answer is on disk."""
+    noted: Fired | None = None
+    """What it came to, once the answer is on disk."""
 
     @property
     def throttled(self) -> bool:
@@ -103,8 +103,10 @@ async def fire(session: Session, targets: Sequence[Target], intended: tuple[Entr
         await pause(session.clock, seconds, session.cancelled)
         if session.cancelled.is_set():
             break
+    if sent.noted is not None:
+        return sent.noted
     fired = one.fired(sent)
-    if session.journal is not None and not sent.is_noted:
+    if session.journal is not None:
         await asyncio.get_running_loop().run_in_executor(session.executor, one.note, fired)
     return fired
 
@@ -121,26 +123,22 @@ class _Fire:
         self._has_left = False
         self.is_stopped = False
         self._sent_at = session.clock.now()
-        self._ended: float | None = None
 
     def attempt(self) -> _Sent:
         """Send, and put the answer on disk if it is final."""
         sent = self._send()
-        self._ended = self._session.clock.monotonic()
         if sent.may_connect_later or sent.throttled:
             self._has_left = False
             return sent
-        if self._session.journal is None:
-            return sent
-        self.note(self.fired(sent))
-        return replace(sent, is_noted=True)
+        fired = self.fired(sent)
+        self.note(fired)
+        return replace(sent, noted=fired)
 
     def fired(self, sent: _Sent) -> Fired:
-        """What this try came to."""
+        """What this try, which ended now, came to."""
         answers = _answers(self._session.action, self._targets, sent)
-        ended = self._session.clock.monotonic() if self._ended is None else self._ended
         request_id = sent.reply.request_id if sent.reply else ""
-        return Fired(self._id, self._targets, answers, self._sent_at, ended, request_id)
+        return Fired(self._id, self._targets, answers, self._sent_at, self._session.clock.monotonic(), request_id)
 
     def patience(self) -> float:
         """The run is cancelled: the seconds that the answer may still take. What has not left stays here."""
