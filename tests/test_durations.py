@@ -27,10 +27,10 @@ def test_a_duration_is_read_as_seconds(text: str, seconds: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ", "30", "-5s", "5 m", "s", "1m1h", "1s1s", "1d", ".5s", "1e3s", "٣s", "1h30"])
-def test_what_is_no_duration_is_refused_with_its_value_and_the_form(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is not a duration; write a number with its unit") as refused:
+def test_what_is_no_duration_is_refused_with_the_form_and_not_with_what_may_be_a_secret(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^is not a duration; write a number with its unit") as refused:
         parse(text)
-    assert repr(text) in str(refused.value)
+    assert str(refused.value).endswith("as in 500ms, 30s, 5m or 1h30m")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,6 +31,7 @@ from pydantic_core import ErrorDetails
 
 from cloudretry import durations
 from cloudretry.errors import ConfigurationError, InvalidInput
+from cloudretry.findings import nearest, sentence
 
 __all__ = [
     "EMBEDDED",
@@ -150,7 +150,7 @@ def check_host_label(name: str) -> str:
     :raises ValueError: it is not one, and would make up another host.
     """
     if not _HOST_LABEL.fullmatch(name):
-        raise ValueError(f"{name!r} is not a region: lower-case letters, digits and hyphens, as in eu-de")
+        raise ValueError("is not a region: lower-case letters, digits and hyphens, as in eu-de")
     return name
 
 
@@ -182,7 +182,7 @@ def _host_suffix(value: str) -> str:
 
 def _duration(value: object) -> object:
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} is not a duration; write {durations.FORM}")  # noqa: TRY004 - pydantic's contract
+        raise ValueError(f"is not a duration; write {durations.FORM}")  # noqa: TRY004 - pydantic's contract
     return durations.parse(value)
 
 
@@ -195,7 +195,7 @@ def _key_lifetime(seconds: float) -> float:
 def _existing_file(value: str) -> str:
     path = Path(value).expanduser()
     if not path.is_file():
-        raise ValueError(f"there is no file {path}")
+        raise ValueError("there is no such file")
     return str(path)
 
 
@@ -365,25 +365,6 @@ _MODELS: Mapping[str, type[BaseModel]] = {
     "alicloud": AlicloudConfig,
 }
 
-_SENTENCES: Mapping[str, str] = {
-    "bool_type": "must be true or false",
-    "bool_parsing": "must be true or false",
-    "int_type": "must be a whole number",
-    "int_parsing": "must be a whole number",
-    "int_from_float": "must be a whole number",
-    "float_type": "must be a number",
-    "float_parsing": "must be a number",
-    "finite_number": "must be a finite number",
-    "string_type": "must be a text",
-    "greater_than": "must be more than {gt:g}",
-    "greater_than_equal": "must be at least {ge:g}",
-    "less_than_equal": "must be at most {le:g}",
-    "missing": "is missing",
-    "model_type": "must be an object",
-    "model_attributes_type": "must be an object",
-}
-"""pydantic's error types in our words; what is not here says it in its own."""
-
 
 def variables(path: str) -> tuple[str, ...]:
     """The environment variables that fill a key such as ``huaweicloud.secretKey``, in the order they are asked."""
@@ -515,15 +496,12 @@ def _fill(tree: dict[str, Any], sources: dict[str, str], environ: Mapping[str, s
 
 
 def _problem(detail: ErrorDetails) -> InvalidInput:
+    """What is wrong with a key. Never with its value: whatever the key, it may be a secret that was put there."""
     path = ".".join(str(part) for part in detail["loc"])
-    context = detail.get("ctx", {})
     if detail["type"] == "extra_forbidden":
         *parents, name = (str(part) for part in detail["loc"])
         return InvalidInput(path, _unknown_key(".".join(parents), name))
-    if detail["type"] == "value_error":
-        return InvalidInput(path, str(context.get("error", detail["msg"])))
-    sentence = _SENTENCES.get(detail["type"])
-    return InvalidInput(path, sentence.format(**context) if sentence else detail["msg"])
+    return InvalidInput(path, sentence(detail))
 
 
 def _with_source(problem: InvalidInput, sources: Mapping[str, str]) -> InvalidInput:
@@ -534,7 +512,5 @@ def _with_source(problem: InvalidInput, sources: Mapping[str, str]) -> InvalidIn
 def _unknown_key(section: str, name: str) -> str:
     if not section and name.partition(".")[0] in _SECTIONS:
         return f"is a path and not a key: set it with `pulumi config set --path cloudretry:{name}`"
-    keys = tuple(to_camel(field) for field in _MODELS[section].model_fields)
-    nearest = get_close_matches(name, keys, 1, cutoff=0.5)
-    hint = f"did you mean {nearest[0]}?" if nearest else f"there are {', '.join(keys)}"
-    return f"is not a key of the configuration; {hint}"
+    keys = [to_camel(field) for field in _MODELS[section].model_fields]
+    return f"is not a key of the configuration; {nearest(name, keys)}"

@@ -18,11 +18,11 @@ _UNITS = (3600.0, 60.0, 1.0, 0.001)
 def parse(text: str) -> float:
     """Seconds of a duration such as ``1h30m``. Units come in falling order, each at most once.
 
-    :raises ValueError: the text is not a duration; the words name it and the form.
+    :raises ValueError: the text is not a duration; the words name the form, and not the text.
     """
     match = _PATTERN.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is not a duration; write {FORM}")
+        raise ValueError(f"is not a duration; write {FORM}")
     return sum(float(number) * unit for number, unit in zip(match.groups(), _UNITS, strict=True) if number is not None)
 
 

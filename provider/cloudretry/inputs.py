@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -12,6 +11,7 @@ from pydantic_core import ErrorDetails
 from cloudretry.actions import Action
 from cloudretry.actions.base import ActionInputs
 from cloudretry.errors import InvalidInput
+from cloudretry.findings import got, nearest, sentence
 
 __all__ = ["UNKNOWN", "Unknown", "check", "given", "is_unknown", "named_targets", "parse", "property_path"]
 
@@ -137,43 +137,16 @@ def _duplicates(
 
 
 def _reason(action: Action[Any], detail: ErrorDetails, *, secret: bool) -> str:
-    got = "" if secret else f", got {_show(detail['input'])}"
-    context = detail.get("ctx", {})
-    kind = detail["type"]
+    kind, location = detail["type"], detail["loc"]
     if kind == "extra_forbidden":
-        known = _properties_at(action.inputs, detail["loc"][:-1])
-        near = get_close_matches(str(detail["loc"][-1]), known, n=1, cutoff=0.6)
-        hint = f"did you mean {near[0]}?" if near else f"the properties are {', '.join(sorted(known))}"
-        return f"{action.name} has no such property; {hint}"
-    if kind == "missing":
-        return "is required"
-    if kind in ("enum", "literal_error"):
-        return f"must be one of {context['expected']}{got}"
-    if kind == "string_pattern_mismatch":
-        return f"does not have the form of such a value ({context['pattern']}){got}"
-    if kind == "too_short":
-        return "must name at least one"
-    if kind == "string_too_short":
-        return "must not be empty"
-    if kind in ("greater_than_equal", "less_than_equal"):
-        return f"must be {'at least' if kind[0] == 'g' else 'at most'} {context.get('ge', context.get('le'))}{got}"
-    if kind == "value_error":
-        return "is not valid" if secret else str(context["error"])
-    kinds = {
-        "string_type": "a string",
-        "bool_type": "true or false",
-        "int_type": "a whole number",
-        "list_type": "a list",
-    }
-    kinds |= {"dict_type": "a map", "model_type": "an object"}
-    if kind in kinds:
-        return f"must be {kinds[kind]}{got}"
-    return f"{detail['msg'][0].lower()}{detail['msg'][1:]}{got}"
+        known = sorted(_properties_at(action.inputs, location[:-1]))
+        return f"{action.name} has no such property; {nearest(str(location[-1]), known)}"
+    shown = "" if secret or kind in _SAY_IT_ALL else got(detail["input"])
+    return f"{sentence(detail)}{shown}"
 
 
-def _show(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+_SAY_IT_ALL = frozenset({"missing", "string_too_short", "too_short", "too_long"})
+"""Errors whose words need no value beside them."""
 
 
 def _properties_at(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:

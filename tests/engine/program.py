@@ -79,7 +79,9 @@ def class_of(front, module, name):
 for name in declared["components"]:
     components[name] = pulumi.ComponentResource("test:index:Component", name)
 for name, config in declared["providers"].items():
-    providers[name] = pulumi_cloudretry.Provider(name, **{snake(key): value for key, value in config.items()})
+    providers[name] = pulumi_cloudretry.Provider(
+        name, **{snake(key): valued(value, name) for key, value in config.items()}
+    )
 for name, resource in declared["resources"].items():
     module, class_name = resource["type"].split(":")
     inputs = {snake(key): valued(value, name) for key, value in resource["inputs"].items()}

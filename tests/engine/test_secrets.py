@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from real_engine import FIVE, PROJECT_ID, Project, with_inputs
 
@@ -51,6 +53,68 @@ def test_a_secret_target_stays_secret(project: Project) -> None:
     assert project.newly_fired() == {"task-1": 1}
     assert project.resources["desktop"]["id"].startswith("secret-")
     assert "DRS.M05003" in project.said_of(refused, "absent")
+    assert project.places_of("planted-job") == []
+
+
+def test_what_is_wrong_is_told_without_a_secret_that_stands_in_it_or_beside_it(project: Project) -> None:
+    planted = {"$secret": "planted secret 7Zq"}
+    wrong = {
+        "a target": {"type": "modelarts:VisualizationJobRestart", "inputs": {"jobId": planted}},
+        "a target in a list": {"type": "drs:JobBatchRetry", "inputs": {"jobs": [{"jobId": planted}]}},
+        "no list": {"type": "drs:JobBatchRetry", "inputs": {"jobs": {"jobId": planted}}},
+        "triggers": {"type": "drs:JobBatchRetry", "inputs": {"jobs": [{"jobId": "jb1"}], "triggers": [planted]}},
+        "a knob": with_inputs(SIMULATION, cooldown=planted, wait=planted, maxAttempts=planted)["simulation"],
+        "beside it": with_inputs(SIMULATION, triggers={"key": planted}, maxAttempts=0)["simulation"],
+    }
+    if project.front == "dynamic":
+        # The class itself wants a list.
+        del wrong["no list"]
+    project.declare(wrong)
+
+    for command in (project.preview, project.up):
+        refused = command("--continue-on-error", *ALL_OF_IT, fails=True)
+
+        for words in ("cooldown: is not a duration", "maxAttempts: must be at least 1", "triggers: must be a map"):
+            assert words in refused.text
+    assert project.newly_called() == []
+    assert project.places_of("planted secret 7Zq") == []
+
+
+@pytest.mark.plugin_only("all dynamic resources of a program have the one provider of the stack's configuration")
+@pytest.mark.parametrize("slip", [{"region": "EU-DE"}, {"regoin": "eu-de"}, {"password": 12345678}])
+def test_a_slip_beside_a_secret_of_an_explicit_provider_prints_no_secret(
+    project: Project, slip: dict[str, Any]
+) -> None:
+    for key in ({"$secret": "planted secret 7Zq"}, "planted secret 7Zq"):
+        section = {"accessKey": "AK", "secretKey": key, **slip}
+        project.declare(
+            {"simulation": {**FIVE["simulation"], "opts": {"provider": "own"}}},
+            providers={"own": {"huaweicloud": section}},
+        )
+        for command in (project.preview, project.up):
+            refused = command(fails=True)
+
+            assert f"huaweicloud.{next(iter(slip))}: " in refused.text
+    assert project.places_of("planted secret 7Zq") == []
+    assert project.places_of("12345678") == []
+
+
+@pytest.mark.parametrize("front", ["dynamic"], indirect=True)
+def test_a_dynamic_class_refuses_a_secret_target_which_it_could_not_keep(project: Project) -> None:
+    project.declare(
+        {
+            "one": {"type": "workspace:JobRetry", "inputs": {"jobId": {"$secret": "planted-job"}}},
+            "one of many": {"type": "drs:JobBatchRetry", "inputs": {"jobs": [{"jobId": {"$secret": "planted-job"}}]}},
+            "good": with_inputs(SIMULATION, triggers={"key": {"$secret": TRIGGER}})["simulation"],
+        }
+    )
+
+    refused = project.up("--continue-on-error", fails=True)
+
+    assert "jobId: is secret, and a dynamic class would write it in clear" in refused.errors("one")
+    assert "jobs: is secret, and a dynamic class would write it in clear" in refused.errors("one of many")
+    assert project.resources.keys() == {"good"}
+    assert project.newly_fired() == {"1.scheduler": 1, "2.scheduler": 1}
     assert project.places_of("planted-job") == []
 
 

@@ -219,9 +219,9 @@ def outputs(response: Any) -> dict[str, Any]:
 
 
 def failures(answer: provider_pb2.CheckResponse) -> dict[str, str]:
-    """What is wrong with each path: below the top, the path stands in the words."""
-    found = [(failure.property, failure.reason) for failure in answer.failures]
-    return dict((name, reason) if name else (*reason.split(": ", 1),) for name, reason in found)
+    """What is wrong with each path. It stands in the words: beside a property the engine would print the value."""
+    assert {failure.property for failure in answer.failures} <= {""}
+    return dict(failure.reason.split(": ", 1) for failure in answer.failures)
 
 
 def refused(call: Any, *arguments: Any, **options: Any) -> tuple[grpc.StatusCode, str]:

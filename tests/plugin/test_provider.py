@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 import pytest
-from driver import DRS, EngineLog, Plugin, jobs, outputs, refused
+from driver import DRS, EngineLog, Plugin, failures, jobs, outputs, refused
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import engine_pb2, provider_pb2
 
@@ -39,7 +39,7 @@ def fresh(start: Callable[..., Plugin]) -> Plugin:
 
 def check_config(plugin: Plugin, **news: Any) -> tuple[dict[str, Any], dict[str, str]]:
     answer = plugin.stub.CheckConfig(provider_pb2.CheckRequest(urn=PROVIDER, news=to_struct(news)))
-    return from_struct(answer.inputs), {failure.property: failure.reason for failure in answer.failures}
+    return from_struct(answer.inputs), failures(answer)
 
 
 def diff_config(plugin: Plugin, olds: Mapping[str, Any], news: Mapping[str, Any]) -> provider_pb2.DiffResponse:
@@ -78,17 +78,17 @@ def test_the_schema_has_every_action(idle: Plugin) -> None:
 )
 def test_a_secret_given_in_clear_is_marked_for_the_state(idle: Plugin, section: str, key: str) -> None:
     given = {section: {"region": "eu-de", key: "hidden"}}
-    inputs, failures = check_config(idle, **given)
-    assert failures == {}
+    inputs, found = check_config(idle, **given)
+    assert found == {}
     assert inputs == {section: {"region": "eu-de", key: Secret("hidden")}}
-    inputs, failures = check_config(idle, **{section: json.dumps(given[section])})
-    assert failures == {}
+    inputs, found = check_config(idle, **{section: json.dumps(given[section])})
+    assert found == {}
     assert isinstance(inputs[section], Secret)
 
 
 def test_a_section_without_a_secret_stays_readable(idle: Plugin) -> None:
-    inputs, failures = check_config(idle, huaweicloud='{"region": "eu-de"}', alicloud={"region": "cn-shanghai"})
-    assert failures == {}
+    inputs, found = check_config(idle, huaweicloud='{"region": "eu-de"}', alicloud={"region": "cn-shanghai"})
+    assert found == {}
     assert inputs == {"huaweicloud": '{"region": "eu-de"}', "alicloud": {"region": "cn-shanghai"}}
 
 
@@ -98,22 +98,21 @@ def test_what_is_secret_already_stays_as_it_is(idle: Plugin) -> None:
 
 
 def test_an_unknown_key_is_named_with_the_nearest_known_one(idle: Plugin) -> None:
-    _, failures = check_config(idle, huaweicloud={"regoin": "eu-de"}, emulatr="embedded")
-    assert failures.keys() == {"huaweicloud", "emulatr"}
-    assert "huaweicloud.regoin" in failures["huaweicloud"]
-    assert "region" in failures["huaweicloud"]
-    assert "emulator" in failures["emulatr"]
+    _, found = check_config(idle, huaweicloud={"regoin": "eu-de"}, emulatr="embedded")
+    assert found.keys() == {"huaweicloud.regoin", "emulatr"}
+    assert "region" in found["huaweicloud.regoin"]
+    assert "emulator" in found["emulatr"]
 
 
 def test_every_wrong_value_is_named_at_once(idle: Plugin) -> None:
-    _, failures = check_config(idle, maxConcurrentRequests=0, pollInterval="soon", alicloud="no object")
-    assert failures.keys() == {"maxConcurrentRequests", "pollInterval", "alicloud"}
+    _, found = check_config(idle, maxConcurrentRequests=0, pollInterval="soon", alicloud="no object")
+    assert found.keys() == {"maxConcurrentRequests", "pollInterval", "alicloud"}
 
 
 def test_a_section_that_cannot_be_read_is_kept_secret(idle: Plugin) -> None:
-    inputs, failures = check_config(idle, huaweicloud='{"secretKey": "hid')
+    inputs, found = check_config(idle, huaweicloud='{"secretKey": "hid')
     assert inputs == {"huaweicloud": Secret('{"secretKey": "hid')}
-    assert "hid" not in failures["huaweicloud"]
+    assert "hid" not in found["huaweicloud"]
 
 
 @pytest.mark.parametrize(
@@ -129,8 +128,8 @@ def test_a_section_that_cannot_be_read_is_kept_secret(idle: Plugin) -> None:
     ],
 )
 def test_what_is_not_known_yet_is_taken_for_right(idle: Plugin, news: dict[str, Any]) -> None:
-    inputs, failures = check_config(idle, **news)
-    assert failures == {}
+    inputs, found = check_config(idle, **news)
+    assert found == {}
     assert plain(inputs) == plain(news)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,11 +22,12 @@ from driver import (
     refused,
 )
 from google.protobuf import struct_pb2
+from pulumi.runtime.proto import provider_pb2
 from test_resources import EVERYWHERE, MANY, at, fired, put
 
 from cloudretry.emulator import CREDENTIALS, Emulator
 from cloudretry.inputs import UNKNOWN
-from cloudretry.plugin.marshal import Secret, from_struct, plain
+from cloudretry.plugin.marshal import Secret, from_struct, plain, to_struct
 from cloudretry.plugin.secrecy import Secrecy
 
 
@@ -144,6 +146,43 @@ def test_check_names_the_place_of_a_wrong_secret_and_not_its_value(plugin: Plugi
     assert found.keys() == {"jobs[0].jobId", "jobs[1].jobId", "jobs[3].jobId", "maxAttempts", "cooldown", "language"}
     words = " ".join(found.values())
     assert not [value for value in ("not/a/job", "7,", "twice'", "-77", "never", "tlh") if value in words]
+
+
+SLIPS = {
+    "a region in capitals": {"region": "EU-DE"},
+    "a misspelt key": {"regoin": "eu-de"},
+    "a number where a text belongs": {"password": 12345678},
+    "a URL with a password": {"authUrl": "https://somebody:planted-7Zq@iam.example"},
+    "a section that is none": {"endpoints": ["planted-7Zq"]},
+}
+
+
+def test_a_slip_beside_a_secret_of_the_configuration_prints_no_secret(plugin: Plugin) -> None:
+    for slip, wrong in SLIPS.items():
+        section = {"accessKey": "AK", "secretKey": "planted-7Zq", **wrong}
+        forms: list[Any] = [
+            section,
+            {**section, "secretKey": Secret("planted-7Zq")},
+            Secret(section),
+            json.dumps(section),
+        ]
+        for form in forms:
+            news = to_struct({"huaweicloud": form, "pollInterval": Secret("planted-7Zq")})
+            request = provider_pb2.CheckRequest(urn="urn:pulumi:dev::p::pulumi:providers:cloudretry::x", news=news)
+            found = failures(plugin.stub.CheckConfig(request))
+            assert "pollInterval" in found, slip
+            assert any(path.startswith("huaweicloud.") for path in found), slip
+            assert not [words for words in found.values() if "planted" in words or "12345678" in words], slip
+
+
+def test_a_list_that_is_none_prints_no_secret_in_it(plugin: Plugin) -> None:
+    found = failures(plugin.check({"jobs": {"jobId": Secret("planted-7Zq")}, "triggers": [Secret("planted-7Zq")]}))
+    assert found == {"jobs": "must be a list", "triggers": "must be a map"}
+
+
+def test_a_value_in_clear_that_holds_a_secret_is_blotted_out(plugin: Plugin) -> None:
+    found = failures(plugin.check({"jobs": jobs(Secret("jb7")), "cooldown": "after jb7"}))
+    assert found["cooldown"].endswith("got 'after [secret]'")
 
 
 def test_a_secret_that_is_not_known_yet_stays_both(plugin: Plugin) -> None:

@@ -87,6 +87,7 @@ class ActionInputs(BaseModel):
         extra="forbid",
         strict=True,
         frozen=True,
+        hide_input_in_errors=True,
     )
 
     region: Annotated[str, Field(min_length=1)] | None = Field(

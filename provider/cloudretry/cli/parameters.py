@@ -54,6 +54,7 @@ class _ActionName(click.ParamType):  # type: ignore[type-arg]  # not generic bef
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from cloudretry.actions import ACTIONS
+        from cloudretry.findings import nearest
 
         if not isinstance(value, str):
             return value
@@ -65,11 +66,7 @@ class _ActionName(click.ParamType):  # type: ignore[type-arg]  # not generic bef
         if value.lower() in named:
             return named[value.lower()]
         near = get_close_matches(value.lower(), named, n=1, cutoff=0.6)
-        hint = (
-            f"did you mean {short_name(named[near[0]])}?"
-            if near
-            else f"there are {', '.join(map(short_name, ACTIONS.values()))}"
-        )
+        hint = nearest(short_name(named[near[0]]) if near else value, map(short_name, ACTIONS.values()))
         return self.fail(f"there is no action {value!r}; {hint}", param, ctx)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
@@ -291,7 +288,7 @@ class _Duration(click.ParamType):  # type: ignore[type-arg]  # not generic befor
         try:
             seconds = durations.parse(value)
         except ValueError as error:
-            self.fail(str(error), param, ctx)
+            self.fail(f"{value!r} {error}", param, ctx)
         if not seconds:
             self.fail("must be more than nothing", param, ctx)
         return seconds

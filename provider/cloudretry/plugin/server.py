@@ -123,12 +123,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     ) -> provider_pb2.CheckResponse:
         news = from_struct(request.news)
         found = problems(plain(news), is_unknown)
-        return provider_pb2.CheckResponse(
-            inputs=to_struct(protect(news)),
-            failures=[
-                provider_pb2.CheckFailure(property=problem.path.split(".")[0], reason=str(problem)) for problem in found
-            ],
-        )
+        inputs = protect(news)
+        return provider_pb2.CheckResponse(inputs=to_struct(inputs), failures=self._failures(found, inputs))
 
     @_answering
     async def DiffConfig(  # noqa: N802
@@ -188,10 +184,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         action, values = _action(request.urn), plain(news)
         found = check(action, values, is_secret=secret.__contains__)
         found += self._configured.claims.take(request.urn, action, values)
-        return provider_pb2.CheckResponse(
-            inputs=request.news,
-            failures=[_check_failure(problem) for problem in found],
-        )
+        return provider_pb2.CheckResponse(inputs=request.news, failures=self._failures(found, news))
 
     @_answering
     async def Diff(  # noqa: N802
@@ -302,6 +295,16 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         shown = [{name: value for name, value in given.items() if name != "triggers"} for given in properties]
         return Secrecy.of(self._settings, *shown)
 
+    def _failures(self, found: Sequence[InvalidInput], inputs: Mapping[str, Any]) -> list[provider_pb2.CheckFailure]:
+        """The findings for the engine, each with its path in its words.
+
+        No property is named to the engine: beside one it prints the whole value, and what is secret in it.
+        """
+        if not found:
+            return []
+        secrecy = self.secrecy(inputs)
+        return [provider_pb2.CheckFailure(reason=wire_text(secrecy.redact(str(problem)))) for problem in found]
+
     async def _forecast(
         self, urn: str, action: Action[Any], news: Mapping[str, Any], olds: Mapping[str, Any] | None
     ) -> None:
@@ -366,13 +369,6 @@ def _what_happened(run: Mapping[str, Any]) -> str:
     """A run of the history in a line: ``2 fired: 2 Succeeded``."""
     outcomes = ", ".join(f"{count} {status}" for status, count in run["outcomes"].items())
     return f"{run['fired']} fired: {outcomes}"
-
-
-def _check_failure(problem: InvalidInput) -> provider_pb2.CheckFailure:
-    # The engine shows a value beside the property, and looks for it at the top only: below, it would say `<nil>`.
-    if problem.path == _top(problem.path):
-        return provider_pb2.CheckFailure(property=problem.path, reason=problem.reason)
-    return provider_pb2.CheckFailure(reason=str(problem))
 
 
 def _failed_with_state(
