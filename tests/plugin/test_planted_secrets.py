@@ -277,3 +277,31 @@ def test_the_dynamic_classes_keep_nothing_of_the_configuration(
         one.close(orderly=False)
     journal = {path.name: path.read_bytes().decode("latin-1") for path in tmp_path.rglob("*") if path.is_file()}
     assert places_of_planted(journal) == []
+
+
+def test_the_dynamic_classes_show_no_value_of_what_is_wrong() -> None:
+    """Its process is handed plain values: any of them may be a secret."""
+    provider = ActionProvider(DRS)
+    provider._config = json.dumps({"journalEnabled": False})
+    wrong = {
+        "jobs": [{"jobId": f"{PLANTED['trigger']} a"}, {"jobId": "jb1"}, {"jobId": "jb1"}],
+        "triggers": PLANTED["trigger"],
+        "cooldown": PLANTED["trigger"],
+        "maxAttempts": PLANTED["trigger"],
+        "fireWhen": PLANTED["trigger"],
+    }
+    found = provider.check({}, wrong).failures
+    assert len(found) == 6
+    assert {failure.property for failure in found} == {""}
+    assert places_of_planted({"check": str([failure.reason for failure in found])}) == []
+
+
+def test_the_dynamic_classes_refuse_a_secret_that_names_a_target() -> None:
+    for token, (inputs, _) in FIVE.items():
+        provider = ActionProvider(token)
+        provider._config = json.dumps({"journalEnabled": False})
+        news = {**inputs, "region": "eu-de", "triggers": {"a": "b"}}
+        assert provider.check({}, {**news, "__secrets": ["triggers"]}).failures == []
+        found = provider.check({}, {**news, "__secrets": list(news)}).failures
+        assert {failure.reason.partition(":")[0] for failure in found} == {*inputs, "region"}
+        assert all("plugin's class" in failure.reason for failure in found)

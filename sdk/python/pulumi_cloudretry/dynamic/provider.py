@@ -35,8 +35,9 @@ from cloudretry.backend import ConfiguredBackend
 from cloudretry.config import ProviderConfig, load
 from cloudretry.errors import CloudRetryError, InvalidInput
 from cloudretry.inputs import UNKNOWN, check
+from cloudretry.record import PLACE
 
-__all__ = ["FAILURE", "JOURNAL_KEY", "TIMEOUTS", "ActionProvider", "RefreshFailed"]
+__all__ = ["FAILURE", "JOURNAL_KEY", "SECRETS", "TIMEOUTS", "ActionProvider", "RefreshFailed"]
 
 JOURNAL_KEY = "__journalKey"
 """Hidden input: who this resource is. The dynamic provider is not told a URN."""
@@ -44,10 +45,13 @@ JOURNAL_KEY = "__journalKey"
 TIMEOUTS = "__timeouts"
 """Hidden input: the seconds that a create and an update may take."""
 
+SECRETS = "__secrets"
+"""Hidden input: the names of the inputs that are secret. The dynamic provider is handed plain values."""
+
 FAILURE = "failure"
 """Output: why the last run fails the ``up``. The dynamic provider cannot fail and keep the state; the program does."""
 
-_HIDDEN = frozenset({"__provider", JOURNAL_KEY, TIMEOUTS})
+_HIDDEN = frozenset({"__provider", JOURNAL_KEY, SECRETS, TIMEOUTS})
 
 
 class RefreshFailed(Exception):
@@ -78,13 +82,16 @@ class ActionProvider(ResourceProvider):
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         values = _visible(news)
-        problems = check(self._action, values)
+        # Any value may be a secret that was handed over in plain: none is shown.
+        problems = check(self._action, values, is_secret=lambda _path: True)
+        problems += _secret_names(self._action, news.get(SECRETS))
         try:
             claims = self._backend.claims
         except CloudRetryError as error:
             return CheckResult(news, [CheckFailure("", str(error))])
         problems += claims.take(str(news.get(JOURNAL_KEY)), self._action, values)
-        return CheckResult(news, [_check_failure(problem) for problem in problems])
+        # No property is named to the engine: beside one it prints the whole value.
+        return CheckResult(news, [CheckFailure("", str(problem)) for problem in problems])
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         olds, backend, resource = _visible(_olds), self._backend, self._resource(_news)
@@ -140,11 +147,14 @@ class ActionProvider(ResourceProvider):
         return lifecycle.Circumstances(resource=self._resource(props), timeout=float(seconds))
 
 
-def _check_failure(problem: InvalidInput) -> CheckFailure:
-    # The engine shows a value beside the property, and looks for it at the top only: below, it would say `<nil>`.
-    if problem.path.isidentifier():
-        return CheckFailure(problem.path, problem.reason)
-    return CheckFailure("", str(problem))
+def _secret_names(action: Action[Any], secrets: Any) -> list[InvalidInput]:
+    """The secret inputs that name targets: they would stand in ids, results and messages, where no mark hides them."""
+    naming = {*PLACE, *action.identity, *(action.target_list or ())[:1]}
+    reason = (
+        "is secret, and a dynamic class would write it in clear into the resource's id and results. Declare it with "
+        "the plugin's class, which keeps it, or pass it through pulumi.Output.unsecret"
+    )
+    return [InvalidInput(name, reason) for name in secrets if name in naming] if isinstance(secrets, list) else []
 
 
 @lru_cache(maxsize=8)

@@ -11,7 +11,7 @@ from pulumi import Input, Output
 from typing_extensions import Unpack
 
 from cloudretry import durations
-from pulumi_cloudretry.dynamic.provider import FAILURE, JOURNAL_KEY, TIMEOUTS, ActionProvider
+from pulumi_cloudretry.dynamic.provider import FAILURE, JOURNAL_KEY, SECRETS, TIMEOUTS, ActionProvider
 
 __all__ = [
     "JobBatchRetry",
@@ -109,11 +109,13 @@ class _Retry(pulumi.dynamic.Resource):
     def __init__(self, name: str, opts: pulumi.ResourceOptions | None, inputs: Mapping[str, Any]) -> None:
         _warn_of_emulator()
         props = {_camel(key): value for key, value in inputs.items()}
+        secrets = _secret_names(props)
         props |= dict.fromkeys((*_OUTPUTS, *self._extra_outputs()))
         # Under mocks an organization need not be set.
         stack = (pulumi.get_organization() or "", pulumi.get_project(), pulumi.get_stack())
         props[JOURNAL_KEY] = "/".join((*stack, self._token, name))
         props[TIMEOUTS] = _timeouts(opts)
+        props[SECRETS] = secrets
         super().__init__(ActionProvider(self._token), name, props, opts)
         if not pulumi.runtime.is_dry_run():
             pulumi.get(self, FAILURE).apply(lambda failure: _raise(name, failure))
@@ -205,6 +207,12 @@ def _camel(name: str) -> str:
 
 def _camel_items(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{_camel(key): value for key, value in item.items()} for item in items]
+
+
+def _secret_names(props: Mapping[str, Any]) -> Output[list[str]]:
+    """The names of the properties that are secret, in whole or in part."""
+    flags = {name: Output.from_input(value).is_secret() for name, value in props.items()}
+    return Output.all(**flags).apply(lambda found: [name for name, is_secret in found.items() if is_secret])
 
 
 def _timeouts(opts: pulumi.ResourceOptions | None) -> dict[str, float]:
