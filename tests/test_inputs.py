@@ -111,6 +111,37 @@ def test_reconcile_is_refused_where_no_state_is_a_failure(token: str) -> None:
     assert problems(token, **inputs, reconcile=False) == {}
 
 
+@pytest.mark.parametrize("value", [2**53, -(2**53), 9007199254740993.0, 2961068737224365485, 1e300])
+def test_a_number_that_the_wire_cannot_hold_exactly_is_refused_as_a_trigger(value: float) -> None:
+    found = problems(DRS, jobs=[{"jobId": "a"}], triggers={"alarm": value, "deep": [{"a.b": value}]})
+    assert found.keys() == {"triggers.alarm", 'triggers.deep[0]["a.b"]'}
+    assert all("write it as a text" in reason for reason in found.values())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_no_number_is_refused_as_a_trigger(value: float) -> None:
+    assert problems(DRS, jobs=[{"jobId": "a"}], triggers={"quotient": value}).keys() == {"triggers.quotient"}
+
+
+@pytest.mark.parametrize("value", [2**53 - 1, 0.1, -5, True, str(2**64), None, UNKNOWN])
+def test_what_the_wire_holds_exactly_is_a_trigger(value: Any) -> None:
+    assert problems(DRS, jobs=[{"jobId": "a"}], triggers={"alarm": value}) == {}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "replication Calling __str__ on an Output[T] is not supported.\n\nTo get the value of an Output[T] as an",
+        "Calling [toString] on an [Output<T>] is not supported.\n\nTo get the value",
+        '{"a": "Calling [toJSON] on an [Output<T>] is not supported."}',
+    ],
+)
+def test_an_output_within_a_text_is_refused_as_a_trigger(words: str) -> None:
+    found = problems(DRS, jobs=[{"jobId": "a"}], triggers={"after": words, "list": [words]})
+    assert found.keys() == {"triggers.after", "triggers.list[0]"}
+    assert all("pulumi.Output.format" in reason and "Calling" not in reason for reason in found.values())
+
+
 # --- unknown values ---
 
 
@@ -179,6 +210,13 @@ def test_a_null_is_the_same_as_nothing_wherever_it_stands() -> None:
         (["triggers", "a.b"], 'triggers["a.b"]'),
         (["triggers", "release"], "triggers.release"),
         (["a", 0, 1], "a[0][1]"),
+        (["triggers", 'disk "db01" full'], 'triggers["disk \\"db01\\" full"]'),
+        (["triggers", "C:\\jobs"], 'triggers["C:\\jobs"]'),
+        # Between quotes the engine would take the backslash and the quote for a quote.
+        (["triggers", "C:\\jobs\\"], "triggers.C:\\jobs\\"),
+        (["triggers", "a.b\\", "c"], "triggers"),
+        (["triggers", ""], 'triggers[""]'),
+        (['"'], '["\\""]'),
     ],
 )
 def test_a_path_is_written_as_pulumi_writes_it(location: list[str | int], path: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -38,16 +39,26 @@ def is_unknown(value: Any) -> bool:
 
 
 def property_path(location: Sequence[str | int]) -> str:
-    """A path as Pulumi writes it: ``jobs[2].jobId``, ``triggers["a.b"]``."""
+    """A path as the engine reads it: ``jobs[2].jobId``, ``triggers["a.b"]``, ``triggers["disk \\"db01\\""]``.
+
+    The engine knows one escape, that of a quote, so a name that ends in a backslash cannot stand between quotes, and
+    one that also holds a dot or a bracket nowhere: its path is that of what holds it.
+    """
     path = ""
     for part in location:
         if isinstance(part, int):
             path += f"[{part}]"
-        elif part.isidentifier():
+        elif part.isidentifier() or (part.endswith("\\") and not _ENDS_A_NAME & set(part)):
             path += f".{part}" if path else part
+        elif not part.endswith("\\") or not path:
+            quoted = part.replace('"', '\\"')
+            path += f'["{quoted}"]'
         else:
-            path += f'["{part}"]'
+            break
     return path
+
+
+_ENDS_A_NAME = frozenset(".[")
 
 
 def given(inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,6 +107,7 @@ def check(
                 hidden = _holds_secret(location, is_secret)
                 problems.append(InvalidInput(property_path(location), _reason(action, detail, secret=hidden)))
     problems += _duplicates(action, values, is_secret)
+    problems += _unfit_values(values)
     if values.get("reconcile") is True and not any(state.means == "Failed" for state in action.states.values()):
         problems.append(
             InvalidInput("reconcile", f"{action.name} has no failed state to reconcile with; take `reconcile` out")
@@ -134,6 +146,38 @@ def _duplicates(
             shown = "this target" if _holds_secret(location, is_secret) else repr(target)
             yield InvalidInput(property_path(location), f"{shown} is listed before; name each target once")
         seen.add(target)
+
+
+def _unfit_values(values: Mapping[str, Any]) -> Iterator[InvalidInput]:
+    """What JSON can say, and what will not be what was meant: in ``triggers`` it would fire never, or always."""
+    for location, value in _leaves(values.get("triggers"), ("triggers",)):
+        if isinstance(value, int | float) and not isinstance(value, bool) and not abs(value) < EXACT:
+            reason = "is no number that the wire holds exactly (those are below 2^53); write it as a text"
+            yield InvalidInput(property_path(location), reason)
+        elif isinstance(value, str) and _OUTPUT_AS_TEXT.search(value):
+            reason = (
+                "holds the words that stand for an Output in a text, which never change. Make the text when the output "
+                'is known: pulumi.Output.format("after {0}", output) in Python, pulumi.interpolate in TypeScript'
+            )
+            yield InvalidInput(property_path(location), reason)
+
+
+EXACT = 2**53
+"""From this size on, whole numbers that differ are the same double, which is all that the wire knows."""
+
+_OUTPUT_AS_TEXT = re.compile(r"Calling \[?\w+\]? on an \[?Output[\[<]T[\]>]\]? is not supported", re.IGNORECASE)
+"""What Pulumi's SDKs for Python (``__str__``) and Node.js (``toString``, ``toJSON``) make of an output in a text."""
+
+
+def _leaves(value: Any, location: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _leaves(item, (*location, name))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _leaves(item, (*location, index))
+    else:
+        yield location, value
 
 
 def _reason(action: Action[Any], detail: ErrorDetails, *, secret: bool) -> str:

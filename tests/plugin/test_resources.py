@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
@@ -187,6 +188,8 @@ def test_an_order_of_targets_or_a_null_is_no_difference(plugin: Plugin, state: d
         (['["triggers"]'], {"jobs[2].jobId"}),
         (["triggers.*"], {"jobs[2].jobId"}),
         (["jobs[2].jobId"], {"triggers.release", 'triggers["a.b"]', "jobs[2].jobId"}),
+        (["triggers[*]"], {"jobs[2].jobId"}),
+        (["", "[", '["'], {"triggers.release", 'triggers["a.b"]', "jobs[2].jobId"}),
         (["nothing.of[0].this"], {"triggers.release", 'triggers["a.b"]', "jobs[2].jobId"}),
     ],
 )
@@ -197,6 +200,49 @@ def test_what_is_ignored_stays_as_it_was_fired(
     state["triggers"] = {"release": "fired", "old": 1, "a.b": "fired"}
     news = {"jobs": jobs("jb1", "jb2", "jb3"), "triggers": {"release": "1", "old": 1, "a.b": "1"}}
     assert kinds(plugin.diff(state, news, ignore=ignored)).keys() == left
+
+
+def test_a_trigger_may_have_any_name(plugin: Plugin, state: dict[str, Any]) -> None:
+    names = ['disk "db01" full', "C:\\jobs\\", "a.b[0]", "Größe", "", "C:\\jobs", 'a\\"b', "[0].\\"]
+    state["triggers"] = dict.fromkeys(names, "1")
+    news = {"jobs": jobs("jb1", "jb2"), "triggers": dict.fromkeys(names, "2")}
+    answer = plugin.diff(state, news)
+    assert [engine_path(path)[0] for path in answer.detailedDiff] == ["triggers"] * len(names)
+    named = {part for path in answer.detailedDiff for part in engine_path(path)[1:]}
+    assert named == {*names} - {"[0].\\"}
+    assert list(answer.diffs) == ["triggers"]
+    for name in names[:-1]:
+        (path,) = (path for path in answer.detailedDiff if engine_path(path)[1:] == [name])
+        assert path not in plugin.diff(state, news, ignore=[path]).detailedDiff
+
+
+def engine_path(path: str) -> list[str | int]:
+    """The path as the engine takes it apart (``ParsePropertyPath``)."""
+    parts: list[str | int] = []
+    while path:
+        if path.startswith('["'):
+            key, at = "", 2
+            while path[at] != '"':
+                escaped = path[at : at + 2] == '\\"'
+                key += '"' if escaped else path[at]
+                at += 2 if escaped else 1
+            assert path[at + 1] == "]"
+            parts.append(key)
+            path = path[at + 2 :]
+        elif path.startswith("["):
+            index, _, path = path[1:].partition("]")
+            parts.append(int(index))
+        else:
+            name = re.split(r"[.\[]", path.removeprefix("."), maxsplit=1)[0]
+            parts.append(name)
+            path = path.removeprefix(".")[len(name) :]
+    return parts
+
+
+def test_a_property_with_any_name_is_a_finding(plugin: Plugin) -> None:
+    for name in ('"', "\\", "a.b\\", "", "[", "]"):
+        (reason,) = failures(plugin.check({"jobs": jobs("jb1"), name: 1})).values()
+        assert "has no such property" in reason
 
 
 def test_what_is_ignored_and_was_never_set_is_left_out(plugin: Plugin, state: dict[str, Any]) -> None:

@@ -464,14 +464,19 @@ def _secret(value: Any) -> bool:
     return any(True for _ in secret_paths(value))
 
 
-_PART = re.compile(r'\.?([^.\[\]"]+)|\[(\d+)\]|\.?\["((?:[^"\\]|\\.)*)"\]')
+_PART = re.compile(r'\.?\["(?P<quoted>(?:\\"|[^"])*)"\]|\.?\[(?:(?P<index>\d+)|(?P<all>\*))\]|\.?(?P<name>[^.\[]+)')
 
 
 def _path(path: str) -> list[str | int]:
-    """The parts of a property path as the engine writes it: ``jobs[2].jobId``, ``triggers["a.b"]``."""
+    """The parts of a property path as the engine reads it: ``jobs[2].jobId``, ``triggers["a.b"]``, ``triggers[*]``."""
     parts: list[str | int] = []
-    for name, index, quoted in _PART.findall(path):
-        parts.append(int(index) if index else name or re.sub(r"\\(.)", r"\1", quoted))
+    for part in _PART.finditer(path):
+        if part["index"]:
+            parts.append(int(part["index"]))
+        elif part["quoted"] is not None:
+            parts.append(part["quoted"].replace('\\"', '"'))
+        else:
+            parts.append(part["all"] or part["name"])
     return parts
 
 
@@ -480,13 +485,17 @@ def _with_ignored(news: Any, olds: Mapping[str, Any], ignored: Iterable[str]) ->
 
     The engine puts the old *inputs* there, which after a run that failed in part are not what was fired.
     """
-    for path in ignored:
-        news = _kept(news, olds, _path(path))
+    for path in filter(None, map(_path, ignored)):
+        news = _kept(news, olds, path)
     return dict(news)
 
 
 def _kept(value: Any, old: Any, path: Sequence[str | int]) -> Any:
     """The value with what is at the path as in the old one, or without it where that has none."""
+    if isinstance(value, Secret):
+        return Secret(_kept(value.value, old.value if isinstance(old, Secret) else old, path))
+    if isinstance(old, Secret):
+        old = _spread(old.value)
     head, *rest = path
     if isinstance(value, list) and isinstance(old, list):
         chosen = range(min(len(value), len(old))) if head == "*" else [head]
@@ -506,6 +515,13 @@ def _kept(value: Any, old: Any, path: Sequence[str | int]) -> Any:
         elif not rest:
             kept.pop(name, None)
     return kept
+
+
+def _spread(value: Any) -> Any:
+    """The parts of a secret, each one secret."""
+    if isinstance(value, Mapping):
+        return {name: Secret(item) for name, item in value.items()}
+    return [Secret(item) for item in value] if isinstance(value, list) else Secret(value)
 
 
 def _outputs(outputs: Mapping[str, Any], inputs: Mapping[str, Any], secrecy: Secrecy) -> struct_pb2.Struct:
