@@ -19,6 +19,7 @@ __all__ = [
     "ALREADY_RUNNING",
     "HISTORY_LENGTH",
     "NAMED_FAILURES",
+    "OWN_OUTPUTS",
     "UNFINISHED",
     "Record",
     "history_entry",
@@ -33,6 +34,9 @@ ALREADY_RUNNING = "AlreadyRunning"
 """Why a target that is healthy was skipped."""
 
 PLACE = ("region", "projectId")
+
+OWN_OUTPUTS = frozenset({"status", "generation", "firedAt", "fireIds", "requestIds", "emulator", "results", "history"})
+"""The outputs that a run makes; the others repeat inputs or are an action's own."""
 
 UNFINISHED = frozenset({Status.FAILED, Status.PARTIALLY_FAILED, Status.IN_PROGRESS, Status.UNKNOWN})
 """Verdicts that leave work for the next ``up``."""

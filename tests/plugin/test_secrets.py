@@ -130,6 +130,34 @@ def test_a_target_that_was_secret_and_is_gone_stays_secret_in_the_history(plugin
     assert Secret("refused") in outputs(again)["history"][0]["failedTargets"]
 
 
+def test_outputs_that_the_program_makes_secret_make_no_other_output_secret(plugin: Plugin) -> None:
+    """As the engine hands over a state with ``additionalSecretOutputs: [results, history]``."""
+    created = outputs(plugin.create({"jobs": jobs("jb1", Secret("jb2"))}))
+    olds = {**created, "results": Secret(created["results"]), "history": Secret(created["history"])}
+    news = {"jobs": jobs("jb1"), "triggers": {"release": "2"}}
+    updated = outputs(plugin.update(olds, news))
+    assert updated["status"] == "Skipped"
+    assert updated["results"][0]["target"] == "jb1"
+    # A target that was secret stays so, wherever its name stood.
+    assert Secrecy.of(olds).redact("jb1 jb2 Succeeded") == "jb1 [secret] Succeeded"
+
+
+def test_a_part_of_a_secret_map_is_ignored_and_stays_secret(plugin: Plugin) -> None:
+    created = outputs(plugin.create({"jobs": jobs("jb1"), "triggers": Secret({"release": "1", "other": "1"})}))
+    for news in (Secret({"release": "2", "other": "1"}), {"release": Secret("2"), "other": "1"}):
+        inputs = {"jobs": jobs("jb1"), "triggers": news}
+        answer = plugin.diff(created, inputs, ignore=["triggers.release"])
+        assert "triggers.release" not in answer.detailedDiff
+        updated = plugin.update(created, inputs, ignore=["triggers.release"])
+        assert plain(outputs(updated))["triggers"] == {"release": "1", "other": "1"}
+        assert plain(outputs(updated))["generation"] == 1
+        assert Secret("1") in (outputs(updated)["triggers"], *_parts(outputs(updated)["triggers"]))
+
+
+def _parts(value: Any) -> list[Any]:
+    return [Secret(item) for item in value.value.values()] if isinstance(value, Secret) else list(value.values())
+
+
 def test_a_refusal_of_the_whole_request_does_not_name_a_secret(plugin: Plugin, emulator: Emulator) -> None:
     _, words = refused(plugin.create, {"clusterId": Secret("no-such-cluster"), "jobIds": ["1.scheduler"]}, EHPC)
     assert "no-such-cluster" not in words
@@ -215,4 +243,4 @@ def test_without_secrets_nothing_changes() -> None:
 
 
 def test_everything_inside_a_secret_is_secret() -> None:
-    assert Secrecy.of([{"a": Secret({"b": ["c", {"d": "e"}]})}]).redact("a b c d e") == "a b [secret] d [secret]"
+    assert Secrecy.of({"a": Secret({"b": ["c", {"d": "e"}]})}).redact("a b c d e") == "a b [secret] d [secret]"

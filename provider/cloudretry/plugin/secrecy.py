@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from cloudretry.plugin.marshal import Secret
+from cloudretry.record import OWN_OUTPUTS
 
 __all__ = ["Secrecy"]
 
@@ -26,9 +27,18 @@ class Secrecy:
         self._found = re.compile(rf"(?<![A-Za-z0-9])(?:{words})(?![A-Za-z0-9])") if known else None
 
     @classmethod
-    def of(cls, *values: Any) -> Secrecy:
-        """Everything that is marked secret in the values."""
-        return cls(text for value in values for text in _secret_texts(value, secret=False))
+    def of(cls, *properties: Mapping[str, Any]) -> Secrecy:
+        """Everything that is marked secret in the properties.
+
+        Of a run's own outputs that is the names of targets. An output that is secret as a whole was made so by
+        ``additionalSecretOutputs``, and its words, such as ``Succeeded``, stand elsewhere as well.
+        """
+        return cls(
+            text
+            for given in properties
+            for name, value in given.items()
+            for text in (_target_names(value) if name in OWN_OUTPUTS else _secret_texts(value, secret=False))
+        )
 
     def hides(self, text: str) -> bool:
         """Whether the text holds a secret."""
@@ -49,6 +59,14 @@ class Secrecy:
         if isinstance(value, list):
             return [self.mark(item) for item in value]
         return value
+
+
+def _target_names(value: Any) -> Iterator[str]:
+    """The targets that are marked secret in ``results`` or ``history``, though their inputs may be gone."""
+    for item in value.value if isinstance(value, Secret) else value if isinstance(value, list) else ():
+        if isinstance(item, Mapping):
+            named = [item.get("target"), item.get("handle"), *(item.get("failedTargets") or ())]
+            yield from (name.value for name in named if isinstance(name, Secret) and isinstance(name.value, str))
 
 
 def _secret_texts(value: Any, *, secret: bool) -> Iterator[str]:
