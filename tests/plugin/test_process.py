@@ -14,10 +14,11 @@ import grpc
 import pytest
 from driver import COMMAND, DRS, ROOT, EngineLog, Plugin, init_failed, jobs, outputs
 from google.protobuf import empty_pb2
-from pulumi.runtime.proto import plugin_pb2, provider_pb2
+from pulumi.runtime.proto import engine_pb2, plugin_pb2, provider_pb2
 
 from cloudretry.emulator import Emulator
 from cloudretry.version import __version__
+from support.proxy import Proxy
 
 Start = Callable[..., Plugin]
 
@@ -153,6 +154,18 @@ def test_it_can_be_attached_to_an_engine(start: Start, emulator: Emulator, engin
     plugin.stub.Attach(plugin_pb2.PluginAttach(address=engine.address))
     plugin.configure(emulator)
     assert engine.lines
+
+
+def test_words_for_the_engine_never_go_through_a_proxy(start: Start, emulator: Emulator, engine: EngineLog) -> None:
+    proxy = Proxy()
+    try:
+        plugin = start(engine=engine, environment=proxy.environment())
+        plugin.configure(emulator)
+        plugin.create({"jobs": jobs("jb1")})
+    finally:
+        proxy.stop()
+    assert any("no real cloud is called" in line for line in engine.messages(engine_pb2.WARNING))
+    assert proxy.asked == []
 
 
 def test_an_engine_that_has_gone_holds_nothing_up(start: Start, emulator: Emulator, engine: EngineLog) -> None:

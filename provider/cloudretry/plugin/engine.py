@@ -11,7 +11,11 @@ from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc
 
 from cloudretry.plugin.marshal import wire_text
 
-__all__ = ["EngineLog"]
+__all__ = ["DIRECT", "EngineLog"]
+
+DIRECT = (("grpc.enable_http_proxy", 0),)
+"""Options of a channel to the engine. It is on this machine: a proxy of the environment is for what is elsewhere, and
+gRPC would ask it even for 127.0.0.1."""
 
 
 class EngineLog:
@@ -32,7 +36,7 @@ class EngineLog:
         if not address or address == self._address:
             return
         self._address = address
-        self._channel = grpc.aio.insecure_channel(address)
+        self._channel = grpc.aio.insecure_channel(address, options=DIRECT)
         self._stub = engine_pb2_grpc.EngineStub(self._channel)
 
     def has_told(self, urn: str) -> bool:
