@@ -17,6 +17,7 @@ from cloudretry.clouds import connect, inherited
 from cloudretry.clouds.limits import ServiceLimits
 from cloudretry.config import EMBEDDED, ProviderConfig
 from cloudretry.errors import ConfigurationError
+from cloudretry.folders import expanded, pulumi_home
 from cloudretry.lifecycle.claims import Claims
 from cloudretry.model import Cloud, CloudClient, Place
 from cloudretry.run.journal import Journal
@@ -24,20 +25,16 @@ from cloudretry.run.journal import Journal
 if TYPE_CHECKING:
     from cloudretry.emulator import Emulator
 
-__all__ = ["ConfiguredBackend", "embedded_emulator", "journal_folder", "pulumi_backend", "pulumi_home"]
-
-
-def pulumi_home(environ: Mapping[str, str] = os.environ) -> Path:
-    """The folder of the Pulumi CLI: ``PULUMI_HOME``, or ``~/.pulumi``."""
-    return Path(environ.get("PULUMI_HOME") or Path.home() / ".pulumi")
+__all__ = ["ConfiguredBackend", "embedded_emulator", "journal_folder", "pulumi_backend"]
 
 
 def pulumi_backend(environ: Mapping[str, str] = os.environ) -> str:
     """Where the state is kept, as far as this process can know: it tells stacks of the same name apart."""
     if url := environ.get("PULUMI_BACKEND_URL"):
         return url
+    folder = Path(environ.get("PULUMI_CREDENTIALS_PATH") or pulumi_home(environ))
     try:
-        current = json.loads((pulumi_home(environ) / "credentials.json").read_text(encoding="utf-8"))["current"]
+        current = json.loads((folder / "credentials.json").read_text(encoding="utf-8"))["current"]
     except (OSError, ValueError, LookupError, TypeError):
         return ""
     return str(current)
@@ -45,7 +42,7 @@ def pulumi_backend(environ: Mapping[str, str] = os.environ) -> str:
 
 def journal_folder(config: ProviderConfig) -> Path:
     """Where the journal is kept."""
-    return Path(config.journal_dir).expanduser() if config.journal_dir else pulumi_home() / "cloudretry" / "journal"
+    return expanded(config.journal_dir) if config.journal_dir else pulumi_home() / "cloudretry" / "journal"
 
 
 def embedded_emulator() -> Emulator:
@@ -55,9 +52,7 @@ def embedded_emulator() -> Emulator:
     """
     from cloudretry.emulator import Emulator
 
-    state = pulumi_home() / "cloudretry" / "emulator.sqlite"
-    state.parent.mkdir(parents=True, exist_ok=True)
-    return Emulator(state=state).start()
+    return Emulator(state=pulumi_home() / "cloudretry" / "emulator.sqlite").start()
 
 
 class ConfiguredBackend:

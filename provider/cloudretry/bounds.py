@@ -17,6 +17,7 @@ __all__ = [
     "LONGEST_REMEDY",
     "LONGEST_REQUEST_LINE",
     "LONGEST_RETRY_AFTER",
+    "LONGEST_SETTINGS",
     "LONGEST_TIMEOUT",
     "MOST_PAGES",
     "MOST_TARGETS",
@@ -74,3 +75,8 @@ LARGEST_RATE = 10_000.0
 
 MOST_TARGETS = 10_000
 """Targets of one resource, such that all of them may fail with the longest words and still be saved."""
+
+# --- files ---
+
+LONGEST_SETTINGS = 8 * 1024 * 1024
+"""Bytes of a file that a person wrote: profiles, a provider's keys, inputs, a scenario."""

@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -32,6 +31,7 @@ from pydantic_core import ErrorDetails
 from cloudretry import durations
 from cloudretry.errors import ConfigurationError, InvalidInput
 from cloudretry.findings import nearest, sentence
+from cloudretry.folders import expanded
 
 __all__ = [
     "EMBEDDED",
@@ -192,11 +192,25 @@ def _key_lifetime(seconds: float) -> float:
     return seconds
 
 
+def _path(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("is not a path")
+    try:
+        expanded(value)
+    except ConfigurationError as error:
+        raise ValueError(str(error)) from None
+    return value
+
+
 def _existing_file(value: str) -> str:
-    path = Path(value).expanduser()
-    if not path.is_file():
-        raise ValueError("there is no such file")
-    return str(path)
+    path = expanded(value)
+    try:
+        with path.open("rb"):
+            return str(path)
+    except FileNotFoundError:
+        raise ValueError("there is no such file") from None
+    except OSError as error:
+        raise ValueError(f"cannot be read ({error.strerror})") from None
 
 
 def _header_text(value: SecretStr) -> SecretStr:
@@ -207,6 +221,7 @@ def _header_text(value: SecretStr) -> SecretStr:
 
 Url = Annotated[str, AfterValidator(_url)]
 Region = Annotated[str, AfterValidator(check_host_label)]
+FilePath = Annotated[str, AfterValidator(_path)]
 Duration = Annotated[float, BeforeValidator(_duration, json_schema_input_type=str), Field(gt=0)]
 Secret = Annotated[SecretStr, AfterValidator(_header_text)]
 
@@ -275,7 +290,7 @@ class HuaweicloudConfig(_Section):
     profile: str | None = Field(
         None, description="The profile in `sharedConfigFile`. The default is the file's own current profile."
     )
-    shared_config_file: str | None = Field(
+    shared_config_file: FilePath | None = Field(
         None,
         description=(
             "The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with "
@@ -332,13 +347,13 @@ class ProviderConfig(_Section):
     )
     connect_timeout: Duration = Field(10.0, description="How long making a connection may take, such as `10s`.")
     read_timeout: Duration = Field(60.0, description="How long an answer may take once the request is out.")
-    ca_file: Annotated[str, AfterValidator(_existing_file)] | None = Field(
+    ca_file: Annotated[FilePath, AfterValidator(_existing_file)] | None = Field(
         None, description="A file of CA certificates to trust instead of the usual ones."
     )
     allow_plain_http: bool = Field(
         False, description="Allow `http://` to other machines than this one. Credentials then travel in the clear."
     )
-    journal_dir: str | None = Field(
+    journal_dir: FilePath | None = Field(
         None, description="Where the journal is kept. The default is a folder under `PULUMI_HOME`."
     )
     journal_enabled: bool = Field(

@@ -319,3 +319,12 @@ def test_a_profile_file_that_cannot_be_read_is_not_quoted(cloudlike: Any, tmp_pa
     said = ask(tmp_path, cloudlike.url)
     assert said.startswith("CredentialsError")
     assert "the credentials file: it cannot be read" in said
+
+
+@pytest.mark.parametrize("file", [".aliyun/config.json", ".alibabacloud/credentials.ini"])
+def test_a_profile_file_with_a_byte_order_mark_is_named(cloudlike: Any, tmp_path: Path, file: str) -> None:
+    path = tmp_path / file
+    path.parent.mkdir()
+    path.write_text("{}", encoding="utf-8-sig")
+    said = ask(tmp_path, cloudlike.url)
+    assert f"{path} begins with a byte order mark: save it as UTF-8 without one" in said

@@ -511,6 +511,41 @@ class TestProfiles:
         assert "hidden-key" not in str(refused.value)
         assert str(path) in str(refused.value)
 
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            ('{"profiles": [{"name": "one"}, {"name": "two"}]}', r"no profile ''; it has 'one', 'two'; name one with"),
+            ("[default]\nak = a\nsk = s\n", r"no profile 'basic'; it has 'default'; name one with huaweicloud.profile"),
+            ("{}", "it has none"),
+            (json.dumps({"profiles": [{"name": f"n{n}"} for n in range(9)]}), "'n0', 'n1', 'n2', 'n3', 'n4', …; name"),
+        ],
+        ids=["KooCLI's", "SDKs'", "empty", "many"],
+    )
+    def test_what_there_is_in_the_place_of_the_missing_one_is_told(
+        self, huaweicloud: Connect, tmp_path: Path, content: str, words: str
+    ) -> None:
+        path = tmp_path / "config"
+        path.write_text(content)
+        with pytest.raises(CredentialsError, match=words):
+            huaweicloud("http://127.0.0.1:1", sharedConfigFile=str(path))
+
+    @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+    @pytest.mark.parametrize("form", ["KooCLI's", "SDKs'"])
+    def test_a_file_with_a_byte_order_mark_is_read(self, tmp_path: Path, encoding: str, form: str) -> None:
+        path = tmp_path / "config"
+        profile = {"region": "eu-nl", "projectId": "p-nl", "name": "x", "accessKeyId": "a", "secretAccessKey": "s"}
+        ini = "[basic]\r\nak = a\r\nsk = s\r\nregion = eu-nl\r\nproject_id = p-nl\r\n"
+        text = json.dumps({"current": "x", "profiles": [profile]}) if form == "KooCLI's" else ini
+        path.write_text(text, encoding=encoding, newline="")
+        client = connect(Cloud.HUAWEICLOUD, load({"huaweicloud": {"sharedConfigFile": str(path)}}, {}))
+        assert (client.region, client.project_id) == ("eu-nl", "p-nl")
+
+    def test_a_file_that_is_nested_without_end_is_named(self, huaweicloud: Connect, tmp_path: Path) -> None:
+        path = tmp_path / "config"
+        path.write_text('{"profiles":' + "[" * 100_000)
+        with pytest.raises(CredentialsError, match="cannot be read: it is neither"):
+            huaweicloud("http://127.0.0.1:1", sharedConfigFile=str(path))
+
     def test_a_file_that_is_not_there_is_named(self, huaweicloud: Connect, tmp_path: Path) -> None:
         with pytest.raises(CredentialsError, match=r"There is no profile file .*nothing-here"):
             huaweicloud("http://127.0.0.1:1", sharedConfigFile=str(tmp_path / "nothing-here"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import stat
 import subprocess
 import sys
 import threading
@@ -38,6 +39,19 @@ def test_state_survives_a_restart(start, tmp_path, clock):
     assert len(second.targets()) == 200
     assert (second.target("jb1").state, second.target("jb1").times_fired) == ("FULL_TRANSFER_STARTED", 1)
     assert [record.operation for record in second.requests()] == ["BatchRestoreTask"]
+
+
+def test_the_state_is_for_its_user_alone(start, tmp_path):
+    path = tmp_path / "deep" / "state.db"
+    start(JOBS, state=path)
+    made = {file.name: stat.S_IMODE(file.stat().st_mode) for file in (path.parent, *path.parent.iterdir())}
+    assert made == {"deep": 0o700, "state.db": 0o600, "state.db-wal": 0o600, "state.db-shm": 0o600}
+
+
+def test_the_state_is_not_kept_behind_a_link(start, tmp_path):
+    (tmp_path / "state.db").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(EmulatorError, match="it is a link; name the file itself"):
+        start(JOBS, state=tmp_path / "state.db")
 
 
 def test_a_scenario_that_is_given_replaces_what_was_kept(start, tmp_path):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from driver import COMMAND, DRS, ROOT, EngineLog, Plugin, init_failed, jobs, outputs
+from driver import COMMAND, DRS, ROOT, EngineLog, Plugin, init_failed, jobs, outputs, refused
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import engine_pb2, plugin_pb2, provider_pb2
 
@@ -166,6 +166,23 @@ def test_words_for_the_engine_never_go_through_a_proxy(start: Start, emulator: E
         proxy.stop()
     assert any("no real cloud is called" in line for line in engine.messages(engine_pb2.WARNING))
     assert proxy.asked == []
+
+
+def test_a_home_that_cannot_be_written_is_no_defect(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    plugin = start(environment={"PULUMI_HOME": str(tmp_path / "file")})
+    plugin.configure("embedded")
+    _, words = refused(plugin.create, {"jobs": jobs("jb1")})
+    assert "emulator.sqlite: cannot be opened (Not a directory)" in words
+    assert "defect" not in words
+
+
+@pytest.mark.parametrize("key", ["caFile", "journalDir"])
+def test_a_path_in_nobody_s_home_is_no_defect(start: Start, key: str) -> None:
+    plugin = start()
+    _, words = refused(plugin.configure, **{key: "~nosuchuser/x"})
+    assert f"{key}: there is no user of that name" in words
+    assert "defect" not in words
 
 
 def test_an_engine_that_has_gone_holds_nothing_up(start: Start, emulator: Emulator, engine: EngineLog) -> None:

@@ -22,10 +22,10 @@ def plugin() -> None:
 def install(force: bool, as_json: bool) -> None:
     """Put the plugin where the engine looks for it.
 
-    That is below PULUMI_HOME (or ~/.pulumi). It runs with the Python that this command runs with. Run it again after an
-    upgrade of the package, or in another virtual environment.
+    That is below PULUMI_HOME, or .pulumi in the home of your account. It runs with the Python that this command runs
+    with. Run it again after an upgrade of the package, or in another virtual environment.
     """
-    from cloudretry.backend import pulumi_home
+    from cloudretry.folders import pulumi_home
     from cloudretry.plugin.install import EXECUTABLE, ambient
     from cloudretry.plugin.install import install as put
 
@@ -53,7 +53,7 @@ def install(force: bool, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def uninstall(every_version: bool, as_json: bool) -> None:
     """Take the plugin away from where the engine looks for it."""
-    from cloudretry.backend import pulumi_home
+    from cloudretry.folders import pulumi_home
     from cloudretry.plugin.install import folder_of
     from cloudretry.plugin.install import uninstall as take_away
 

@@ -14,16 +14,19 @@ from __future__ import annotations
 import configparser
 import json
 import logging
+import os
 import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
+from pathlib import Path
 from typing import Any, Protocol
 
-from cloudretry.clouds.alicloud_profile import NONE_FOUND, chosen_kind
+from cloudretry.clouds.alicloud_profile import CLI_FILE, NONE_FOUND, chosen_kind
 from cloudretry.config import ProviderConfig
 from cloudretry.errors import CredentialsError, RequestNotSent
+from cloudretry.folders import begins_with_mark
 
 __all__ = ["Keys", "keys_of"]
 
@@ -171,6 +174,7 @@ def _without_query(record: logging.LogRecord) -> bool:
 def _cli_profile(name: str | None = None) -> _Provider:
     from alibabacloud_credentials.provider import CLIProfileCredentialsProvider
 
+    _refuse_mark(CLI_FILE)
     provider: _Provider = CLIProfileCredentialsProvider(profile_name=name)
     return provider
 
@@ -178,8 +182,16 @@ def _cli_profile(name: str | None = None) -> _Provider:
 def _file_profile(name: str | None = None) -> _Provider:
     from alibabacloud_credentials.provider import ProfileCredentialsProvider
 
+    _refuse_mark(os.environ.get("ALIBABA_CLOUD_CREDENTIALS_FILE") or "~/.alibabacloud/credentials.ini")
     provider: _Provider = ProfileCredentialsProvider(profile_name=name)
     return provider
+
+
+def _refuse_mark(file: str) -> None:
+    """Say what the library and the Alibaba Cloud CLI cannot read, and do not name."""
+    path = Path(os.path.expanduser(file))
+    if begins_with_mark(path):
+        raise ValueError(f"{path} begins with a byte order mark: save it as UTF-8 without one")
 
 
 def _instance_role(name: str | None = None) -> _Provider:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 
 from cloudretry.config import GIVEN, ProviderConfig
-from cloudretry.errors import CredentialsError
+from cloudretry.errors import ConfigurationError, CredentialsError
+from cloudretry.folders import expanded, read_text
 
 __all__ = ["CLI_FILE", "NONE_FOUND", "chosen_kind", "profile_region", "region"]
 
@@ -62,10 +62,19 @@ def profile_region(config: ProviderConfig) -> str:
     if os.environ.get("ALIBABA_CLOUD_CLI_PROFILE_DISABLED", "").lower() == "true":
         return ""
     try:
-        content = json.loads(Path(CLI_FILE).expanduser().read_text(encoding="utf-8"))
+        content = json.loads(read_text(expanded(CLI_FILE)))
         wanted = config.alicloud.profile or content.get("current")
         found = next(entry for entry in content["profiles"] if entry.get("name") == wanted)
-    except (OSError, ValueError, TypeError, LookupError, AttributeError, StopIteration):
+    except (
+        ConfigurationError,
+        OSError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        RecursionError,
+        StopIteration,
+    ):
         # What is wrong with the file is told when keys are asked of it.
         return ""
     return str(found.get("region_id") or "")

@@ -7,14 +7,23 @@ from __future__ import annotations
 
 import configparser
 import json
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 
 from cloudretry.config import GIVEN, AssumeRole, HuaweicloudConfig, ProviderConfig
-from cloudretry.errors import CredentialsError
+from cloudretry.errors import ConfigurationError, CredentialsError
+from cloudretry.folders import expanded, read_text
+from cloudretry.text import shortened
 
 __all__ = ["Home", "Profile", "chosen_kind", "home", "profile_file", "read_profile"]
+
+_T = TypeVar("_T", bound=Mapping[str, Any])
+
+_SHOWN = 5
+"""Names of profiles that a message lists."""
 
 _PROFILE_FILES = ("~/.hcloud/config.json", "~/.huaweicloud/credentials")
 
@@ -108,12 +117,20 @@ def profile_file(cloud: HuaweicloudConfig) -> Path:
     :raises CredentialsError: there is none.
     """
     files = (cloud.shared_config_file,) if cloud.shared_config_file else _PROFILE_FILES
-    path = next((found for name in files if (found := Path(name).expanduser()).is_file()), None)
-    if path is None:
-        raise CredentialsError(
-            f"There is no profile file {' or '.join(files)}. Name one with huaweicloud.sharedConfigFile."
-        )
-    return path
+    for name in files:
+        try:
+            path = expanded(name)
+            if stat.S_ISREG(path.stat().st_mode):
+                return path
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            raise CredentialsError(f"The profile file {name} cannot be read: {error.strerror}") from None
+        except ConfigurationError as error:
+            raise CredentialsError(f"The profile file {name} cannot be read: {error}") from None
+    raise CredentialsError(
+        f"There is no profile file {' or '.join(files)}. Name one with huaweicloud.sharedConfigFile."
+    )
 
 
 def read_profile(cloud: HuaweicloudConfig) -> Profile:
@@ -123,35 +140,32 @@ def read_profile(cloud: HuaweicloudConfig) -> Profile:
     """
     path = profile_file(cloud)
     try:
-        text = path.read_text(encoding="utf-8")
-        profile = _from_json(text, cloud.profile) if text.lstrip().startswith("{") else _from_ini(text, cloud.profile)
-    except (OSError, ValueError, TypeError, AttributeError, configparser.Error) as error:
+        text = read_text(path)
+        name, profile = (_from_json if text.lstrip().startswith("{") else _from_ini)(text, cloud.profile, path)
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, configparser.Error) as error:
         # A parser quotes the line that it cannot read, and the line may hold a key.
         words = error.strerror if isinstance(error, OSError) else "it is neither the KooCLI's JSON nor the SDKs' INI"
         raise CredentialsError(f"The profile file {path} cannot be read: {words}") from None
-    if profile is None:
-        raise CredentialsError(f"{path} has no profile {cloud.profile or 'that is current'!r}.")
     if not (profile.ak and profile.sk):
-        raise CredentialsError(
-            f"The profile {cloud.profile or 'that is current'!r} in {path} holds no access key pair."
-        )
+        raise CredentialsError(f"The profile {name!r} in {path} holds no access key pair.")
     return profile
 
 
-def _from_json(text: str, name: str | None) -> Profile | None:
+def _from_json(text: str, name: str | None, path: Path) -> tuple[str, Profile]:
     content = json.loads(text)
-    wanted = name or content.get("current")
-    found = next((entry for entry in content.get("profiles") or () if entry.get("name") == wanted), None)
-    if found is None:
-        return None
+    name = str(name or content.get("current") or "")
+    profiles: dict[str, Any] = {}
+    for entry in content.get("profiles") or ():
+        profiles.setdefault(entry.get("name"), entry)
+    found = _chosen(profiles, name, path)
     keys = (found.get("ssoAuth") or {}).get("stsToken") or {} if found.get("mode") == "SSO" else found
     agency = found.get("agencyName")
-    return Profile(
-        ak=keys.get("accessKeyId") or "",
-        sk=keys.get("secretAccessKey") or "",
-        security_token=keys.get("securityToken") or "",
-        region=found.get("region") or "",
-        project_id=found.get("projectId") or "",
+    return name, Profile(
+        ak=str(keys.get("accessKeyId") or ""),
+        sk=str(keys.get("secretAccessKey") or ""),
+        security_token=str(keys.get("securityToken") or ""),
+        region=str(found.get("region") or ""),
+        project_id=str(found.get("projectId") or ""),
         role=AssumeRole.model_validate(
             {
                 "agencyName": agency,
@@ -164,17 +178,23 @@ def _from_json(text: str, name: str | None) -> Profile | None:
     )
 
 
-def _from_ini(text: str, name: str | None) -> Profile | None:
+def _from_ini(text: str, name: str | None, path: Path) -> tuple[str, Profile]:
     parser = configparser.ConfigParser(interpolation=None)
     parser.read_string(text)
-    section = name or "basic"
-    if not parser.has_section(section):
-        return None
-    found = parser[section]
-    return Profile(
+    name = name or "basic"
+    found = _chosen({section: parser[section] for section in parser.sections()}, name, path)
+    return name, Profile(
         ak=found.get("ak", ""),
         sk=found.get("sk", ""),
         security_token=found.get("security_token", ""),
         region=found.get("region", ""),
         project_id=found.get("project_id", ""),
     )
+
+
+def _chosen(profiles: Mapping[str, _T], name: str, path: Path) -> _T:
+    if name in profiles:
+        return profiles[name]
+    there = ", ".join(repr(shortened(str(one), 40)) for one in [*profiles][:_SHOWN])
+    words = f"it has {there}{', …' * (len(profiles) > _SHOWN)}; name one with huaweicloud.profile (HW_PROFILE)"
+    raise CredentialsError(f"{path} has no profile {name!r}; {words if profiles else 'it has none'}.")

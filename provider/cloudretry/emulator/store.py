@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cloudretry.emulator.errors import EmulatorError
+from cloudretry.folders import make_private, make_private_file
 
 __all__ = ["Store", "Transaction"]
 
@@ -107,17 +108,18 @@ class Store:
 def _open(path: Path | None) -> sqlite3.Connection:
     try:
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_private(path.parent)
+            make_private_file(path)
         connection = sqlite3.connect(
             ":memory:" if path is None else path,
             timeout=_LOCK_PATIENCE,
             isolation_level=None,
             check_same_thread=False,
         )
-    except (OSError, sqlite3.Error) as error:
-        raise EmulatorError(
-            f"emulator state {path}: cannot be opened ({error}); name a file that can be written"
-        ) from error
+    except (OSError, ValueError, sqlite3.Error) as error:
+        words = getattr(error, "strerror", None) or error
+        remedy = "name a file that can be written, or another PULUMI_HOME"
+        raise EmulatorError(f"emulator state {path}: cannot be opened ({words}); {remedy}") from error
     try:
         _switch_to_write_ahead_log(connection)
         _create_tables(connection, path)

@@ -19,6 +19,7 @@ import yaml
 from pulumi import automation
 
 import pulumi_cloudretry
+from cloudretry.folders import pulumi_home
 from cloudretry.plugin.install import folder_of, install
 from pulumi_cloudretry.testing.clouds import EmulatedClouds
 
@@ -68,7 +69,7 @@ class StackFactory:
         self.home = folder / "home"
         install(self.home)
         _load_sdk()
-        _lend_plugins(Path(os.environ.get("PULUMI_HOME") or Path.home() / ".pulumi"), self.home)
+        _lend_plugins(pulumi_home(), self.home)
 
     def __call__(
         self,
