@@ -422,7 +422,8 @@ def test_every_diagram_says_what_it_is(block):
 def _messages() -> str:
     """Every text in the provider, one a line; what differs is an ellipsis."""
     texts = []
-    for path in sorted((ROOT / "provider/cloudretry").rglob("*.py")):
+    folders = (ROOT / "provider/cloudretry", ROOT / "sdk/python/pulumi_cloudretry/dynamic")
+    for path in sorted(path for folder in folders for path in folder.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.JoinedStr):
                 texts.append("".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values))
