@@ -248,14 +248,14 @@ def schema() -> dict[str, Any]:
         "language": {
             "python": {
                 "packageName": "pulumi_cloudretry",
-                "requires": {"pulumi": ">=3.200.0,<4.0.0"},
+                "requires": {"pulumi": ">=3.269.0,<4.0.0"},
                 "respectSchemaVersion": True,
                 "pyproject": {"enabled": True},
                 "inputTypes": "classes-and-dicts",
             },
             "nodejs": {
                 "packageName": "@pulumi-cloudretry/cloudretry",
-                "dependencies": {"@pulumi/pulumi": "^3.200.0"},
+                "dependencies": {"@pulumi/pulumi": "^3.269.0"},
                 "devDependencies": {"typescript": "^5.0.0", "@types/node": "^20"},
                 "respectSchemaVersion": True,
             },

@@ -63,53 +63,53 @@ export interface ProviderArgs {
     /**
      * Alibaba Cloud.
      */
-    alicloud?: pulumi.Input<inputs.AlicloudConfigArgs>;
+    alicloud?: pulumi.Input<inputs.AlicloudConfigArgs | undefined>;
     /**
      * Allow `http://` to other machines than this one. Credentials then travel in the clear. Default: `false`.
      */
-    allowPlainHttp?: pulumi.Input<boolean>;
+    allowPlainHttp?: pulumi.Input<boolean | undefined>;
     /**
      * A file of CA certificates to trust instead of the usual ones.
      */
-    caFile?: pulumi.Input<string>;
+    caFile?: pulumi.Input<string | undefined>;
     /**
      * How long making a connection may take, such as `10s`. Default: `"10s"`.
      */
-    connectTimeout?: pulumi.Input<string>;
+    connectTimeout?: pulumi.Input<string | undefined>;
     /**
      * The URL of an emulator, which every endpoint and credential then points at; or `embedded`: the provider runs one by itself and keeps its state in a file. No cloud is called. From the environment: `CLOUDRETRY_EMULATOR`.
      */
-    emulator?: pulumi.Input<string>;
+    emulator?: pulumi.Input<string | undefined>;
     /**
      * Huawei Cloud.
      */
-    huaweicloud?: pulumi.Input<inputs.HuaweicloudConfigArgs>;
+    huaweicloud?: pulumi.Input<inputs.HuaweicloudConfigArgs | undefined>;
     /**
      * Where the journal is kept. The default is a folder under `PULUMI_HOME`.
      */
-    journalDir?: pulumi.Input<string>;
+    journalDir?: pulumi.Input<string | undefined>;
     /**
      * Record each fire before it leaves, so that a run cut off in the middle never fires twice. Default: `true`.
      */
-    journalEnabled?: pulumi.Input<boolean>;
+    journalEnabled?: pulumi.Input<boolean | undefined>;
     /**
      * How many requests to one service may be under way at the same time, first come, first served. Default: `8`.
      */
-    maxConcurrentRequests?: pulumi.Input<number>;
+    maxConcurrentRequests?: pulumi.Input<number | undefined>;
     /**
      * The time between two looks at a target. The default grows with the time already waited.
      */
-    pollInterval?: pulumi.Input<string>;
+    pollInterval?: pulumi.Input<string | undefined>;
     /**
      * Look at the targets during a preview and tell what the update would meet. Default: `true`.
      */
-    previewChecks?: pulumi.Input<boolean>;
+    previewChecks?: pulumi.Input<boolean | undefined>;
     /**
      * How long an answer may take once the request is out. Default: `"1m"`.
      */
-    readTimeout?: pulumi.Input<string>;
+    readTimeout?: pulumi.Input<string | undefined>;
     /**
      * How many requests to one service may be started in a second. The default is no limit.
      */
-    requestsPerSecond?: pulumi.Input<number>;
+    requestsPerSecond?: pulumi.Input<number | undefined>;
 }

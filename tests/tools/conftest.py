@@ -94,7 +94,7 @@ def go(programs: Programs, tmp_path: Path) -> Programs:
         "go",
         f"""
 if sys.argv[1] == "env":
-    print("go1.26.1\\nlocal")
+    print("go1.27.1\\nlocal")
 elif sys.argv[1] == "list":
     print({str(module)!r})
 elif sys.argv[1] == "build":

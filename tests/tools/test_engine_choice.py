@@ -54,7 +54,7 @@ def test_without_a_cli_the_engine_is_built_from_source(working_copy: Path, go: P
 def test_the_built_cli_knows_the_version_that_go_mod_pins(working_copy: Path, go: Programs) -> None:
     make(working_copy)
     (built,) = (call for call in go.calls("go build") if "cmd/pulumi " in call)
-    assert "version.Version=v3.230.0" in built
+    assert "version.Version=v3.276.0" in built
 
 
 def test_a_second_set_up_starts_no_program(working_copy: Path, go: Programs) -> None:
@@ -92,7 +92,7 @@ def test_a_build_that_was_cut_off_is_made_good_by_the_next_run(working_copy: Pat
 
 def test_a_failed_build_shows_the_compiler_s_words_and_is_not_taken_for_made(working_copy: Path, go: Programs) -> None:
     working = (go.folder / "go").read_text(encoding="utf-8")
-    go.add("go", "print('go1.26.1\\nlocal'); sys.exit('syntax error' if sys.argv[1] == 'build' else 0)")
+    go.add("go", "print('go1.27.1\\nlocal'); sys.exit('syntax error' if sys.argv[1] == 'build' else 0)")
     with pytest.raises(ProgramError, match="syntax error"):
         make(working_copy)
     (go.folder / "go").write_text(working, encoding="utf-8")
@@ -103,7 +103,7 @@ def test_a_failed_build_shows_the_compiler_s_words_and_is_not_taken_for_made(wor
 def test_modules_out_of_reach_are_named_with_the_remedy(working_copy: Path, programs: Programs) -> None:
     programs.add(
         "go",
-        "print('go1.26.1\\nlocal'); sys.exit('x: dial tcp: lookup proxy: no such host' if 'build' in sys.argv else 0)",
+        "print('go1.27.1\\nlocal'); sys.exit('x: dial tcp: lookup proxy: no such host' if 'build' in sys.argv else 0)",
     )
     with pytest.raises(SetupError, match=r"Go cannot fetch modules.*GOPROXY"):
         make(working_copy)
@@ -212,9 +212,9 @@ def test_the_sdk_generator_is_built_for_a_cli_on_path_only_when_asked_for(workin
 @pytest.mark.parametrize(
     ("version", "toolchain", "fault"),
     [
-        ("go1.26", "local", None),
-        ("go1.25.8", "local", None),
-        ("go1.25.7", "local", "Go 1.25.7 is too old.*Install Go 1.25.8 or newer, or the Pulumi CLI 3.200.0"),
+        ("go1.27", "local", None),
+        ("go1.26.6", "local", None),
+        ("go1.26.5", "local", "Go 1.26.5 is too old.*Install Go 1.26.6 or newer, or the Pulumi CLI 3.200.0"),
         ("go1.22.2", "auto", None),
         ("go1.20.14", "", "Go 1.20.14 is too old"),
     ],

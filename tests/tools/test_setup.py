@@ -33,7 +33,7 @@ def test_without_go_and_pulumi_the_remedy_is_one_line(working_copy: Path, progra
     assert ended.returncode == 1
     assert ended.stderr == (
         "setup: there is no Pulumi CLI to use, none can be downloaded here, and no Go to build one. "
-        "Install Go 1.25.8 or newer, or the Pulumi CLI 3.200.0 or newer, and run it again.\n"
+        "Install Go 1.26.6 or newer, or the Pulumi CLI 3.200.0 or newer, and run it again.\n"
     )
     assert not (working_copy / ".venv").exists()
 
@@ -118,7 +118,7 @@ def test_ctrl_c_ends_the_build_and_the_next_run_goes_on(working_copy: Path, go: 
         "go",
         f"""
 if sys.argv[1] == "env":
-    print("go1.26.1\\nlocal")
+    print("go1.27.1\\nlocal")
 else:
     Path({str(working_copy)!r}, f"started{{os.getpid()}}").touch()
     import time

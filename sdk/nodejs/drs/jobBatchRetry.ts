@@ -33,6 +33,16 @@ export class JobBatchRetry extends pulumi.CustomResource {
         return new JobBatchRetry(name, undefined as any, { ...opts, id: id });
     }
 
+    /**
+     * Check whether an existing JobBatchRetry resource with the given ID exists.
+     *
+     * @param id The _unique_ provider ID of the resource to check.
+     * @param opts Optional settings to control the behavior of the CustomResource.
+     */
+    public static exists(id: pulumi.Input<string>, opts?: pulumi.CustomResourceOptions): pulumi.Output<boolean> {
+        return pulumi.runtime.existsResource("cloudretry:drs:JobBatchRetry", id, {}, { ...opts }, undefined);
+    }
+
     /** @internal */
     public static readonly __pulumiType = 'cloudretry:drs:JobBatchRetry';
 
@@ -202,11 +212,11 @@ export interface JobBatchRetryArgs {
     /**
      * Least time between two fires of the same target, such as `10m`. A target that is still cooling down is not fired.
      */
-    cooldown?: pulumi.Input<string>;
+    cooldown?: pulumi.Input<string | undefined>;
     /**
      * `always` fires without looking. `retryable` looks at each target first, fires only those that can be retried and records the others as skipped, with the reason. Default: `"always"`.
      */
-    fireWhen?: pulumi.Input<enums.FireWhen>;
+    fireWhen?: pulumi.Input<enums.FireWhen | undefined>;
     /**
      * The tasks to retry, each once. Any number: they are sent in requests of ten.
      */
@@ -214,41 +224,41 @@ export interface JobBatchRetryArgs {
     /**
      * Language of the messages: `en-us` (the API's default) or `zh-cn`.
      */
-    language?: pulumi.Input<enums.drs.Language>;
+    language?: pulumi.Input<enums.drs.Language | undefined>;
     /**
      * How often one target may be fired in one generation, over all runs. When the attempts are spent, `up` fails and fires nothing. Default: `3`.
      */
-    maxAttempts?: pulumi.Input<number>;
+    maxAttempts?: pulumi.Input<number | undefined>;
     /**
      * What to do with a target whose fire got no answer, when its state does not tell either: `fail` and fire nothing, or `fire` it again. Default: `"fail"`.
      */
-    onUnknown?: pulumi.Input<enums.OnUnknown>;
+    onUnknown?: pulumi.Input<enums.OnUnknown | undefined>;
     /**
      * Project of the targets. Taken from the provider's configuration when it is not set, and then fixed at create. Setting another one replaces the resource, which fires.
      */
-    projectId?: pulumi.Input<string>;
+    projectId?: pulumi.Input<string | undefined>;
     /**
      * Look at the targets before each `up`, and fire those that the cloud shows failed. Takes effect from the `up` after it is switched on. Default: `false`.
      */
-    reconcile?: pulumi.Input<boolean>;
+    reconcile?: pulumi.Input<boolean | undefined>;
     /**
      * Region of the targets. Taken from the provider's configuration when it is not set, and then fixed at create. Setting another one replaces the resource, which fires.
      */
-    region?: pulumi.Input<string>;
+    region?: pulumi.Input<string | undefined>;
     /**
      * Fire failed targets again within the same run, with a random pause between, while attempts are left. By default one run fires a target once. Default: `false`.
      */
-    retryInRun?: pulumi.Input<boolean>;
+    retryInRun?: pulumi.Input<boolean | undefined>;
     /**
      * `all` targets must succeed, or `any` one of them. Default: `"all"`.
      */
-    successPolicy?: pulumi.Input<enums.SuccessPolicy>;
+    successPolicy?: pulumi.Input<enums.SuccessPolicy | undefined>;
     /**
      * Any values. A change of one of them fires all targets again, once; nothing else does.
      */
-    triggers?: pulumi.Input<{[key: string]: any}>;
+    triggers?: pulumi.Input<{[key: string]: any} | undefined>;
     /**
      * Wait until the retry has taken hold (not until the work is done). The time allowed is that of `customTimeouts`, 30 minutes by default. Default: `true`.
      */
-    wait?: pulumi.Input<boolean>;
+    wait?: pulumi.Input<boolean | undefined>;
 }

@@ -13,31 +13,31 @@ export interface AlicloudConfigArgs {
     /**
      * The AccessKey ID. It needs `secretKey` beside it. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_ID` or `ALICLOUD_ACCESS_KEY`.
      */
-    accessKey?: pulumi.Input<string>;
+    accessKey?: pulumi.Input<string | undefined>;
     /**
      * The RAM role of the ECS instance that this runs on. From the environment: `ALIBABA_CLOUD_ECS_METADATA` or `ALICLOUD_ECS_ROLE_NAME`.
      */
-    ecsRoleName?: pulumi.Input<string>;
+    ecsRoleName?: pulumi.Input<string | undefined>;
     /**
      * The URL of E-HPC. The default is `https://ehpc.{region}.aliyuncs.com`.
      */
-    endpoint?: pulumi.Input<string>;
+    endpoint?: pulumi.Input<string | undefined>;
     /**
      * A profile of the Alibaba Cloud CLI or of `~/.alibabacloud/credentials.ini`. From the environment: `ALIBABA_CLOUD_PROFILE` or `ALICLOUD_PROFILE`.
      */
-    profile?: pulumi.Input<string>;
+    profile?: pulumi.Input<string | undefined>;
     /**
      * The region, such as `cn-shanghai`. From the environment: `ALIBABA_CLOUD_REGION_ID`, `ALIBABA_CLOUD_REGION` or `ALICLOUD_REGION`.
      */
-    region?: pulumi.Input<string>;
+    region?: pulumi.Input<string | undefined>;
     /**
      * The AccessKey secret of `accessKey`. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_SECRET` or `ALICLOUD_SECRET_KEY`.
      */
-    secretKey?: pulumi.Input<string>;
+    secretKey?: pulumi.Input<string | undefined>;
     /**
      * The STS token, if the access key is a temporary one. From the environment: `ALIBABA_CLOUD_SECURITY_TOKEN` or `ALICLOUD_SECURITY_TOKEN`.
      */
-    securityToken?: pulumi.Input<string>;
+    securityToken?: pulumi.Input<string | undefined>;
 }
 
 /**
@@ -51,15 +51,15 @@ export interface HuaweicloudAssumeRoleArgs {
     /**
      * The id of that account; instead of `domainName`. From the environment: `HW_ASSUME_ROLE_DOMAIN_ID`.
      */
-    domainId?: pulumi.Input<string>;
+    domainId?: pulumi.Input<string | undefined>;
     /**
      * The name of the account (domain) that owns the agency. From the environment: `HW_ASSUME_ROLE_DOMAIN_NAME`.
      */
-    domainName?: pulumi.Input<string>;
+    domainName?: pulumi.Input<string | undefined>;
     /**
      * How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `"12h"`.
      */
-    duration?: pulumi.Input<string>;
+    duration?: pulumi.Input<string | undefined>;
 }
 
 /**
@@ -69,75 +69,75 @@ export interface HuaweicloudConfigArgs {
     /**
      * The access key (AK). It needs `secretKey` beside it. From the environment: `HW_ACCESS_KEY` or `HUAWEICLOUD_SDK_AK`.
      */
-    accessKey?: pulumi.Input<string>;
+    accessKey?: pulumi.Input<string | undefined>;
     /**
      * The id of an application credential of Keystone, on sites of the same make that have them. It needs `applicationCredentialSecret` beside it, and is bound to its own project. From the environment: `OS_APPLICATION_CREDENTIAL_ID`.
      */
-    applicationCredentialId?: pulumi.Input<string>;
+    applicationCredentialId?: pulumi.Input<string | undefined>;
     /**
      * The secret of `applicationCredentialId`. From the environment: `OS_APPLICATION_CREDENTIAL_SECRET`.
      */
-    applicationCredentialSecret?: pulumi.Input<string>;
+    applicationCredentialSecret?: pulumi.Input<string | undefined>;
     /**
      * An agency to take on with these credentials.
      */
-    assumeRole?: pulumi.Input<inputs.HuaweicloudAssumeRoleArgs>;
+    assumeRole?: pulumi.Input<inputs.HuaweicloudAssumeRoleArgs | undefined>;
     /**
      * The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`. From the environment: `HW_AUTH_URL` or `OS_AUTH_URL`.
      */
-    authUrl?: pulumi.Input<string>;
+    authUrl?: pulumi.Input<string | undefined>;
     /**
      * The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
      */
-    cloud?: pulumi.Input<string>;
+    cloud?: pulumi.Input<string | undefined>;
     /**
      * The account (domain) that `userName` belongs to. From the environment: `HW_DOMAIN_NAME` or `OS_USER_DOMAIN_NAME`.
      */
-    domainName?: pulumi.Input<string>;
+    domainName?: pulumi.Input<string | undefined>;
     /**
      * URLs of services that are not at their usual address.
      */
-    endpoints?: pulumi.Input<inputs.HuaweicloudEndpointsArgs>;
+    endpoints?: pulumi.Input<inputs.HuaweicloudEndpointsArgs | undefined>;
     /**
      * The password of `userName`. From the environment: `HW_USER_PASSWORD` or `OS_PASSWORD`.
      */
-    password?: pulumi.Input<string>;
+    password?: pulumi.Input<string | undefined>;
     /**
      * The profile in `sharedConfigFile`. The default is the file's own current profile. From the environment: `HW_PROFILE`.
      */
-    profile?: pulumi.Input<string>;
+    profile?: pulumi.Input<string | undefined>;
     /**
      * The id of the project. If it is not given, it is looked up by the project's name. From the environment: `HW_PROJECT_ID` or `OS_PROJECT_ID`.
      */
-    projectId?: pulumi.Input<string>;
+    projectId?: pulumi.Input<string | undefined>;
     /**
      * The name of the project. The default is the region's own project, named like the region. From the environment: `HW_PROJECT_NAME` or `OS_PROJECT_NAME`.
      */
-    projectName?: pulumi.Input<string>;
+    projectName?: pulumi.Input<string | undefined>;
     /**
      * The region, such as `eu-de`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
      */
-    region?: pulumi.Input<string>;
+    region?: pulumi.Input<string | undefined>;
     /**
      * The secret key (SK) of `accessKey`. From the environment: `HW_SECRET_KEY` or `HUAWEICLOUD_SDK_SK`.
      */
-    secretKey?: pulumi.Input<string>;
+    secretKey?: pulumi.Input<string | undefined>;
     /**
      * The security token, if the access key is a temporary one. From the environment: `HW_SECURITY_TOKEN` or `HUAWEICLOUD_SDK_SECURITY_TOKEN`.
      */
-    securityToken?: pulumi.Input<string>;
+    securityToken?: pulumi.Input<string | undefined>;
     /**
      * The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with `--cli-auth-encrypt=false`, or `~/.huaweicloud/credentials` of the SDKs. From the environment: `HW_SHARED_CONFIG_FILE`.
      */
-    sharedConfigFile?: pulumi.Input<string>;
+    sharedConfigFile?: pulumi.Input<string | undefined>;
     /**
      * A token (X-Auth-Token) got elsewhere. It is used until it ends and is not renewed. From the environment: `HW_AUTH_TOKEN` or `OS_TOKEN`.
      */
-    token?: pulumi.Input<string>;
+    token?: pulumi.Input<string | undefined>;
     /**
      * The IAM user who signs in with `password`. From the environment: `HW_USER_NAME` or `OS_USERNAME`.
      */
-    userName?: pulumi.Input<string>;
+    userName?: pulumi.Input<string | undefined>;
 }
 
 /**
@@ -147,19 +147,19 @@ export interface HuaweicloudEndpointsArgs {
     /**
      * The URL of Data Replication Service.
      */
-    drs?: pulumi.Input<string>;
+    drs?: pulumi.Input<string | undefined>;
     /**
      * The URL of IAM, which gives tokens and looks projects up.
      */
-    iam?: pulumi.Input<string>;
+    iam?: pulumi.Input<string | undefined>;
     /**
      * The URL of ModelArts.
      */
-    modelarts?: pulumi.Input<string>;
+    modelarts?: pulumi.Input<string | undefined>;
     /**
      * The URL of Workspace.
      */
-    workspace?: pulumi.Input<string>;
+    workspace?: pulumi.Input<string | undefined>;
 }
 
 export namespace drs {
@@ -170,7 +170,7 @@ export namespace drs {
         /**
          * Set to true when the task is started after its objects were edited again; else leave it out.
          */
-        isSyncReEdit?: pulumi.Input<boolean>;
+        isSyncReEdit?: pulumi.Input<boolean | undefined>;
         /**
          * Id of the task.
          */

@@ -30,31 +30,31 @@ class AlicloudConfigArgsDict(TypedDict):
     """
     Alibaba Cloud. With no key, profile or role given, that cloud's standard credential chain is asked.
     """
-    access_key: NotRequired[pulumi.Input[_builtins.str]]
+    access_key: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The AccessKey ID. It needs `secretKey` beside it. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_ID` or `ALICLOUD_ACCESS_KEY`.
     """
-    ecs_role_name: NotRequired[pulumi.Input[_builtins.str]]
+    ecs_role_name: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The RAM role of the ECS instance that this runs on. From the environment: `ALIBABA_CLOUD_ECS_METADATA` or `ALICLOUD_ECS_ROLE_NAME`.
     """
-    endpoint: NotRequired[pulumi.Input[_builtins.str]]
+    endpoint: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The URL of E-HPC. The default is `https://ehpc.{region}.aliyuncs.com`.
     """
-    profile: NotRequired[pulumi.Input[_builtins.str]]
+    profile: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     A profile of the Alibaba Cloud CLI or of `~/.alibabacloud/credentials.ini`. From the environment: `ALIBABA_CLOUD_PROFILE` or `ALICLOUD_PROFILE`.
     """
-    region: NotRequired[pulumi.Input[_builtins.str]]
+    region: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The region, such as `cn-shanghai`. From the environment: `ALIBABA_CLOUD_REGION_ID`, `ALIBABA_CLOUD_REGION` or `ALICLOUD_REGION`.
     """
-    secret_key: NotRequired[pulumi.Input[_builtins.str]]
+    secret_key: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The AccessKey secret of `accessKey`. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_SECRET` or `ALICLOUD_SECRET_KEY`.
     """
-    security_token: NotRequired[pulumi.Input[_builtins.str]]
+    security_token: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The STS token, if the access key is a temporary one. From the environment: `ALIBABA_CLOUD_SECURITY_TOKEN` or `ALICLOUD_SECURITY_TOKEN`.
     """
@@ -62,13 +62,13 @@ class AlicloudConfigArgsDict(TypedDict):
 @pulumi.input_type
 class AlicloudConfigArgs:
     def __init__(__self__, *,
-                 access_key: Optional[pulumi.Input[_builtins.str]] = None,
-                 ecs_role_name: Optional[pulumi.Input[_builtins.str]] = None,
-                 endpoint: Optional[pulumi.Input[_builtins.str]] = None,
-                 profile: Optional[pulumi.Input[_builtins.str]] = None,
-                 region: Optional[pulumi.Input[_builtins.str]] = None,
-                 secret_key: Optional[pulumi.Input[_builtins.str]] = None,
-                 security_token: Optional[pulumi.Input[_builtins.str]] = None):
+                 access_key: pulumi.Input[Optional[_builtins.str]] = None,
+                 ecs_role_name: pulumi.Input[Optional[_builtins.str]] = None,
+                 endpoint: pulumi.Input[Optional[_builtins.str]] = None,
+                 profile: pulumi.Input[Optional[_builtins.str]] = None,
+                 region: pulumi.Input[Optional[_builtins.str]] = None,
+                 secret_key: pulumi.Input[Optional[_builtins.str]] = None,
+                 security_token: pulumi.Input[Optional[_builtins.str]] = None):
         """
         Alibaba Cloud. With no key, profile or role given, that cloud's standard credential chain is asked.
 
@@ -97,86 +97,86 @@ class AlicloudConfigArgs:
 
     @_builtins.property
     @pulumi.getter(name="accessKey")
-    def access_key(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def access_key(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The AccessKey ID. It needs `secretKey` beside it. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_ID` or `ALICLOUD_ACCESS_KEY`.
         """
         return pulumi.get(self, "access_key")
 
     @access_key.setter
-    def access_key(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def access_key(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "access_key", value)
 
     @_builtins.property
     @pulumi.getter(name="ecsRoleName")
-    def ecs_role_name(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def ecs_role_name(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The RAM role of the ECS instance that this runs on. From the environment: `ALIBABA_CLOUD_ECS_METADATA` or `ALICLOUD_ECS_ROLE_NAME`.
         """
         return pulumi.get(self, "ecs_role_name")
 
     @ecs_role_name.setter
-    def ecs_role_name(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def ecs_role_name(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "ecs_role_name", value)
 
     @_builtins.property
     @pulumi.getter
-    def endpoint(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def endpoint(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The URL of E-HPC. The default is `https://ehpc.{region}.aliyuncs.com`.
         """
         return pulumi.get(self, "endpoint")
 
     @endpoint.setter
-    def endpoint(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def endpoint(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "endpoint", value)
 
     @_builtins.property
     @pulumi.getter
-    def profile(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def profile(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         A profile of the Alibaba Cloud CLI or of `~/.alibabacloud/credentials.ini`. From the environment: `ALIBABA_CLOUD_PROFILE` or `ALICLOUD_PROFILE`.
         """
         return pulumi.get(self, "profile")
 
     @profile.setter
-    def profile(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def profile(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "profile", value)
 
     @_builtins.property
     @pulumi.getter
-    def region(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def region(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The region, such as `cn-shanghai`. From the environment: `ALIBABA_CLOUD_REGION_ID`, `ALIBABA_CLOUD_REGION` or `ALICLOUD_REGION`.
         """
         return pulumi.get(self, "region")
 
     @region.setter
-    def region(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def region(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "region", value)
 
     @_builtins.property
     @pulumi.getter(name="secretKey")
-    def secret_key(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def secret_key(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The AccessKey secret of `accessKey`. From the environment: `ALIBABA_CLOUD_ACCESS_KEY_SECRET` or `ALICLOUD_SECRET_KEY`.
         """
         return pulumi.get(self, "secret_key")
 
     @secret_key.setter
-    def secret_key(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def secret_key(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "secret_key", value)
 
     @_builtins.property
     @pulumi.getter(name="securityToken")
-    def security_token(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def security_token(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The STS token, if the access key is a temporary one. From the environment: `ALIBABA_CLOUD_SECURITY_TOKEN` or `ALICLOUD_SECURITY_TOKEN`.
         """
         return pulumi.get(self, "security_token")
 
     @security_token.setter
-    def security_token(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def security_token(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "security_token", value)
 
 
@@ -188,15 +188,15 @@ class HuaweicloudAssumeRoleArgsDict(TypedDict):
     """
     The name of the agency. From the environment: `HW_ASSUME_ROLE_AGENCY_NAME`.
     """
-    domain_id: NotRequired[pulumi.Input[_builtins.str]]
+    domain_id: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The id of that account; instead of `domainName`. From the environment: `HW_ASSUME_ROLE_DOMAIN_ID`.
     """
-    domain_name: NotRequired[pulumi.Input[_builtins.str]]
+    domain_name: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The name of the account (domain) that owns the agency. From the environment: `HW_ASSUME_ROLE_DOMAIN_NAME`.
     """
-    duration: NotRequired[pulumi.Input[_builtins.str]]
+    duration: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `"12h"`.
     """
@@ -205,9 +205,9 @@ class HuaweicloudAssumeRoleArgsDict(TypedDict):
 class HuaweicloudAssumeRoleArgs:
     def __init__(__self__, *,
                  agency_name: pulumi.Input[_builtins.str],
-                 domain_id: Optional[pulumi.Input[_builtins.str]] = None,
-                 domain_name: Optional[pulumi.Input[_builtins.str]] = None,
-                 duration: Optional[pulumi.Input[_builtins.str]] = None):
+                 domain_id: pulumi.Input[Optional[_builtins.str]] = None,
+                 domain_name: pulumi.Input[Optional[_builtins.str]] = None,
+                 duration: pulumi.Input[Optional[_builtins.str]] = None):
         """
         An agency of another account, taken on with the credentials at hand.
 
@@ -238,38 +238,38 @@ class HuaweicloudAssumeRoleArgs:
 
     @_builtins.property
     @pulumi.getter(name="domainId")
-    def domain_id(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def domain_id(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The id of that account; instead of `domainName`. From the environment: `HW_ASSUME_ROLE_DOMAIN_ID`.
         """
         return pulumi.get(self, "domain_id")
 
     @domain_id.setter
-    def domain_id(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def domain_id(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "domain_id", value)
 
     @_builtins.property
     @pulumi.getter(name="domainName")
-    def domain_name(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def domain_name(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The name of the account (domain) that owns the agency. From the environment: `HW_ASSUME_ROLE_DOMAIN_NAME`.
         """
         return pulumi.get(self, "domain_name")
 
     @domain_name.setter
-    def domain_name(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def domain_name(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "domain_name", value)
 
     @_builtins.property
     @pulumi.getter
-    def duration(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def duration(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end. Default: `"12h"`.
         """
         return pulumi.get(self, "duration")
 
     @duration.setter
-    def duration(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def duration(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "duration", value)
 
 
@@ -277,75 +277,75 @@ class HuaweicloudConfigArgsDict(TypedDict):
     """
     Huawei Cloud and other clouds of the same make.
     """
-    access_key: NotRequired[pulumi.Input[_builtins.str]]
+    access_key: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The access key (AK). It needs `secretKey` beside it. From the environment: `HW_ACCESS_KEY` or `HUAWEICLOUD_SDK_AK`.
     """
-    application_credential_id: NotRequired[pulumi.Input[_builtins.str]]
+    application_credential_id: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The id of an application credential of Keystone, on sites of the same make that have them. It needs `applicationCredentialSecret` beside it, and is bound to its own project. From the environment: `OS_APPLICATION_CREDENTIAL_ID`.
     """
-    application_credential_secret: NotRequired[pulumi.Input[_builtins.str]]
+    application_credential_secret: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The secret of `applicationCredentialId`. From the environment: `OS_APPLICATION_CREDENTIAL_SECRET`.
     """
-    assume_role: NotRequired[pulumi.Input['HuaweicloudAssumeRoleArgsDict']]
+    assume_role: NotRequired[pulumi.Input[Optional['HuaweicloudAssumeRoleArgsDict']]]
     """
     An agency to take on with these credentials.
     """
-    auth_url: NotRequired[pulumi.Input[_builtins.str]]
+    auth_url: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`. From the environment: `HW_AUTH_URL` or `OS_AUTH_URL`.
     """
-    cloud: NotRequired[pulumi.Input[_builtins.str]]
+    cloud: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
     """
-    domain_name: NotRequired[pulumi.Input[_builtins.str]]
+    domain_name: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The account (domain) that `userName` belongs to. From the environment: `HW_DOMAIN_NAME` or `OS_USER_DOMAIN_NAME`.
     """
-    endpoints: NotRequired[pulumi.Input['HuaweicloudEndpointsArgsDict']]
+    endpoints: NotRequired[pulumi.Input[Optional['HuaweicloudEndpointsArgsDict']]]
     """
     URLs of services that are not at their usual address.
     """
-    password: NotRequired[pulumi.Input[_builtins.str]]
+    password: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The password of `userName`. From the environment: `HW_USER_PASSWORD` or `OS_PASSWORD`.
     """
-    profile: NotRequired[pulumi.Input[_builtins.str]]
+    profile: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The profile in `sharedConfigFile`. The default is the file's own current profile. From the environment: `HW_PROFILE`.
     """
-    project_id: NotRequired[pulumi.Input[_builtins.str]]
+    project_id: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The id of the project. If it is not given, it is looked up by the project's name. From the environment: `HW_PROJECT_ID` or `OS_PROJECT_ID`.
     """
-    project_name: NotRequired[pulumi.Input[_builtins.str]]
+    project_name: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The name of the project. The default is the region's own project, named like the region. From the environment: `HW_PROJECT_NAME` or `OS_PROJECT_NAME`.
     """
-    region: NotRequired[pulumi.Input[_builtins.str]]
+    region: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The region, such as `eu-de`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
     """
-    secret_key: NotRequired[pulumi.Input[_builtins.str]]
+    secret_key: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The secret key (SK) of `accessKey`. From the environment: `HW_SECRET_KEY` or `HUAWEICLOUD_SDK_SK`.
     """
-    security_token: NotRequired[pulumi.Input[_builtins.str]]
+    security_token: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The security token, if the access key is a temporary one. From the environment: `HW_SECURITY_TOKEN` or `HUAWEICLOUD_SDK_SECURITY_TOKEN`.
     """
-    shared_config_file: NotRequired[pulumi.Input[_builtins.str]]
+    shared_config_file: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with `--cli-auth-encrypt=false`, or `~/.huaweicloud/credentials` of the SDKs. From the environment: `HW_SHARED_CONFIG_FILE`.
     """
-    token: NotRequired[pulumi.Input[_builtins.str]]
+    token: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     A token (X-Auth-Token) got elsewhere. It is used until it ends and is not renewed. From the environment: `HW_AUTH_TOKEN` or `OS_TOKEN`.
     """
-    user_name: NotRequired[pulumi.Input[_builtins.str]]
+    user_name: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The IAM user who signs in with `password`. From the environment: `HW_USER_NAME` or `OS_USERNAME`.
     """
@@ -353,24 +353,24 @@ class HuaweicloudConfigArgsDict(TypedDict):
 @pulumi.input_type
 class HuaweicloudConfigArgs:
     def __init__(__self__, *,
-                 access_key: Optional[pulumi.Input[_builtins.str]] = None,
-                 application_credential_id: Optional[pulumi.Input[_builtins.str]] = None,
-                 application_credential_secret: Optional[pulumi.Input[_builtins.str]] = None,
-                 assume_role: Optional[pulumi.Input['HuaweicloudAssumeRoleArgs']] = None,
-                 auth_url: Optional[pulumi.Input[_builtins.str]] = None,
-                 cloud: Optional[pulumi.Input[_builtins.str]] = None,
-                 domain_name: Optional[pulumi.Input[_builtins.str]] = None,
-                 endpoints: Optional[pulumi.Input['HuaweicloudEndpointsArgs']] = None,
-                 password: Optional[pulumi.Input[_builtins.str]] = None,
-                 profile: Optional[pulumi.Input[_builtins.str]] = None,
-                 project_id: Optional[pulumi.Input[_builtins.str]] = None,
-                 project_name: Optional[pulumi.Input[_builtins.str]] = None,
-                 region: Optional[pulumi.Input[_builtins.str]] = None,
-                 secret_key: Optional[pulumi.Input[_builtins.str]] = None,
-                 security_token: Optional[pulumi.Input[_builtins.str]] = None,
-                 shared_config_file: Optional[pulumi.Input[_builtins.str]] = None,
-                 token: Optional[pulumi.Input[_builtins.str]] = None,
-                 user_name: Optional[pulumi.Input[_builtins.str]] = None):
+                 access_key: pulumi.Input[Optional[_builtins.str]] = None,
+                 application_credential_id: pulumi.Input[Optional[_builtins.str]] = None,
+                 application_credential_secret: pulumi.Input[Optional[_builtins.str]] = None,
+                 assume_role: pulumi.Input[Optional['HuaweicloudAssumeRoleArgs']] = None,
+                 auth_url: pulumi.Input[Optional[_builtins.str]] = None,
+                 cloud: pulumi.Input[Optional[_builtins.str]] = None,
+                 domain_name: pulumi.Input[Optional[_builtins.str]] = None,
+                 endpoints: pulumi.Input[Optional['HuaweicloudEndpointsArgs']] = None,
+                 password: pulumi.Input[Optional[_builtins.str]] = None,
+                 profile: pulumi.Input[Optional[_builtins.str]] = None,
+                 project_id: pulumi.Input[Optional[_builtins.str]] = None,
+                 project_name: pulumi.Input[Optional[_builtins.str]] = None,
+                 region: pulumi.Input[Optional[_builtins.str]] = None,
+                 secret_key: pulumi.Input[Optional[_builtins.str]] = None,
+                 security_token: pulumi.Input[Optional[_builtins.str]] = None,
+                 shared_config_file: pulumi.Input[Optional[_builtins.str]] = None,
+                 token: pulumi.Input[Optional[_builtins.str]] = None,
+                 user_name: pulumi.Input[Optional[_builtins.str]] = None):
         """
         Huawei Cloud and other clouds of the same make.
 
@@ -432,218 +432,218 @@ class HuaweicloudConfigArgs:
 
     @_builtins.property
     @pulumi.getter(name="accessKey")
-    def access_key(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def access_key(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The access key (AK). It needs `secretKey` beside it. From the environment: `HW_ACCESS_KEY` or `HUAWEICLOUD_SDK_AK`.
         """
         return pulumi.get(self, "access_key")
 
     @access_key.setter
-    def access_key(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def access_key(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "access_key", value)
 
     @_builtins.property
     @pulumi.getter(name="applicationCredentialId")
-    def application_credential_id(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def application_credential_id(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The id of an application credential of Keystone, on sites of the same make that have them. It needs `applicationCredentialSecret` beside it, and is bound to its own project. From the environment: `OS_APPLICATION_CREDENTIAL_ID`.
         """
         return pulumi.get(self, "application_credential_id")
 
     @application_credential_id.setter
-    def application_credential_id(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def application_credential_id(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "application_credential_id", value)
 
     @_builtins.property
     @pulumi.getter(name="applicationCredentialSecret")
-    def application_credential_secret(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def application_credential_secret(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The secret of `applicationCredentialId`. From the environment: `OS_APPLICATION_CREDENTIAL_SECRET`.
         """
         return pulumi.get(self, "application_credential_secret")
 
     @application_credential_secret.setter
-    def application_credential_secret(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def application_credential_secret(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "application_credential_secret", value)
 
     @_builtins.property
     @pulumi.getter(name="assumeRole")
-    def assume_role(self) -> Optional[pulumi.Input['HuaweicloudAssumeRoleArgs']]:
+    def assume_role(self) -> pulumi.Input[Optional['HuaweicloudAssumeRoleArgs']]:
         """
         An agency to take on with these credentials.
         """
         return pulumi.get(self, "assume_role")
 
     @assume_role.setter
-    def assume_role(self, value: Optional[pulumi.Input['HuaweicloudAssumeRoleArgs']]):
+    def assume_role(self, value: pulumi.Input[Optional['HuaweicloudAssumeRoleArgs']]):
         pulumi.set(self, "assume_role", value)
 
     @_builtins.property
     @pulumi.getter(name="authUrl")
-    def auth_url(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def auth_url(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`. From the environment: `HW_AUTH_URL` or `OS_AUTH_URL`.
         """
         return pulumi.get(self, "auth_url")
 
     @auth_url.setter
-    def auth_url(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def auth_url(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "auth_url", value)
 
     @_builtins.property
     @pulumi.getter
-    def cloud(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def cloud(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
         """
         return pulumi.get(self, "cloud")
 
     @cloud.setter
-    def cloud(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def cloud(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "cloud", value)
 
     @_builtins.property
     @pulumi.getter(name="domainName")
-    def domain_name(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def domain_name(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The account (domain) that `userName` belongs to. From the environment: `HW_DOMAIN_NAME` or `OS_USER_DOMAIN_NAME`.
         """
         return pulumi.get(self, "domain_name")
 
     @domain_name.setter
-    def domain_name(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def domain_name(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "domain_name", value)
 
     @_builtins.property
     @pulumi.getter
-    def endpoints(self) -> Optional[pulumi.Input['HuaweicloudEndpointsArgs']]:
+    def endpoints(self) -> pulumi.Input[Optional['HuaweicloudEndpointsArgs']]:
         """
         URLs of services that are not at their usual address.
         """
         return pulumi.get(self, "endpoints")
 
     @endpoints.setter
-    def endpoints(self, value: Optional[pulumi.Input['HuaweicloudEndpointsArgs']]):
+    def endpoints(self, value: pulumi.Input[Optional['HuaweicloudEndpointsArgs']]):
         pulumi.set(self, "endpoints", value)
 
     @_builtins.property
     @pulumi.getter
-    def password(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def password(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The password of `userName`. From the environment: `HW_USER_PASSWORD` or `OS_PASSWORD`.
         """
         return pulumi.get(self, "password")
 
     @password.setter
-    def password(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def password(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "password", value)
 
     @_builtins.property
     @pulumi.getter
-    def profile(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def profile(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The profile in `sharedConfigFile`. The default is the file's own current profile. From the environment: `HW_PROFILE`.
         """
         return pulumi.get(self, "profile")
 
     @profile.setter
-    def profile(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def profile(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "profile", value)
 
     @_builtins.property
     @pulumi.getter(name="projectId")
-    def project_id(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def project_id(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The id of the project. If it is not given, it is looked up by the project's name. From the environment: `HW_PROJECT_ID` or `OS_PROJECT_ID`.
         """
         return pulumi.get(self, "project_id")
 
     @project_id.setter
-    def project_id(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def project_id(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "project_id", value)
 
     @_builtins.property
     @pulumi.getter(name="projectName")
-    def project_name(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def project_name(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The name of the project. The default is the region's own project, named like the region. From the environment: `HW_PROJECT_NAME` or `OS_PROJECT_NAME`.
         """
         return pulumi.get(self, "project_name")
 
     @project_name.setter
-    def project_name(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def project_name(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "project_name", value)
 
     @_builtins.property
     @pulumi.getter
-    def region(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def region(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The region, such as `eu-de`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
         """
         return pulumi.get(self, "region")
 
     @region.setter
-    def region(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def region(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "region", value)
 
     @_builtins.property
     @pulumi.getter(name="secretKey")
-    def secret_key(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def secret_key(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The secret key (SK) of `accessKey`. From the environment: `HW_SECRET_KEY` or `HUAWEICLOUD_SDK_SK`.
         """
         return pulumi.get(self, "secret_key")
 
     @secret_key.setter
-    def secret_key(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def secret_key(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "secret_key", value)
 
     @_builtins.property
     @pulumi.getter(name="securityToken")
-    def security_token(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def security_token(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The security token, if the access key is a temporary one. From the environment: `HW_SECURITY_TOKEN` or `HUAWEICLOUD_SDK_SECURITY_TOKEN`.
         """
         return pulumi.get(self, "security_token")
 
     @security_token.setter
-    def security_token(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def security_token(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "security_token", value)
 
     @_builtins.property
     @pulumi.getter(name="sharedConfigFile")
-    def shared_config_file(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def shared_config_file(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with `--cli-auth-encrypt=false`, or `~/.huaweicloud/credentials` of the SDKs. From the environment: `HW_SHARED_CONFIG_FILE`.
         """
         return pulumi.get(self, "shared_config_file")
 
     @shared_config_file.setter
-    def shared_config_file(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def shared_config_file(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "shared_config_file", value)
 
     @_builtins.property
     @pulumi.getter
-    def token(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def token(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         A token (X-Auth-Token) got elsewhere. It is used until it ends and is not renewed. From the environment: `HW_AUTH_TOKEN` or `OS_TOKEN`.
         """
         return pulumi.get(self, "token")
 
     @token.setter
-    def token(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def token(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "token", value)
 
     @_builtins.property
     @pulumi.getter(name="userName")
-    def user_name(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def user_name(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The IAM user who signs in with `password`. From the environment: `HW_USER_NAME` or `OS_USERNAME`.
         """
         return pulumi.get(self, "user_name")
 
     @user_name.setter
-    def user_name(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def user_name(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "user_name", value)
 
 
@@ -651,19 +651,19 @@ class HuaweicloudEndpointsArgsDict(TypedDict):
     """
     Where each service is, if it is not at its usual address.
     """
-    drs: NotRequired[pulumi.Input[_builtins.str]]
+    drs: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The URL of Data Replication Service.
     """
-    iam: NotRequired[pulumi.Input[_builtins.str]]
+    iam: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The URL of IAM, which gives tokens and looks projects up.
     """
-    modelarts: NotRequired[pulumi.Input[_builtins.str]]
+    modelarts: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The URL of ModelArts.
     """
-    workspace: NotRequired[pulumi.Input[_builtins.str]]
+    workspace: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
     The URL of Workspace.
     """
@@ -671,10 +671,10 @@ class HuaweicloudEndpointsArgsDict(TypedDict):
 @pulumi.input_type
 class HuaweicloudEndpointsArgs:
     def __init__(__self__, *,
-                 drs: Optional[pulumi.Input[_builtins.str]] = None,
-                 iam: Optional[pulumi.Input[_builtins.str]] = None,
-                 modelarts: Optional[pulumi.Input[_builtins.str]] = None,
-                 workspace: Optional[pulumi.Input[_builtins.str]] = None):
+                 drs: pulumi.Input[Optional[_builtins.str]] = None,
+                 iam: pulumi.Input[Optional[_builtins.str]] = None,
+                 modelarts: pulumi.Input[Optional[_builtins.str]] = None,
+                 workspace: pulumi.Input[Optional[_builtins.str]] = None):
         """
         Where each service is, if it is not at its usual address.
 
@@ -694,50 +694,50 @@ class HuaweicloudEndpointsArgs:
 
     @_builtins.property
     @pulumi.getter
-    def drs(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def drs(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The URL of Data Replication Service.
         """
         return pulumi.get(self, "drs")
 
     @drs.setter
-    def drs(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def drs(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "drs", value)
 
     @_builtins.property
     @pulumi.getter
-    def iam(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def iam(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The URL of IAM, which gives tokens and looks projects up.
         """
         return pulumi.get(self, "iam")
 
     @iam.setter
-    def iam(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def iam(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "iam", value)
 
     @_builtins.property
     @pulumi.getter
-    def modelarts(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def modelarts(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The URL of ModelArts.
         """
         return pulumi.get(self, "modelarts")
 
     @modelarts.setter
-    def modelarts(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def modelarts(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "modelarts", value)
 
     @_builtins.property
     @pulumi.getter
-    def workspace(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def workspace(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The URL of Workspace.
         """
         return pulumi.get(self, "workspace")
 
     @workspace.setter
-    def workspace(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def workspace(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "workspace", value)
 
 

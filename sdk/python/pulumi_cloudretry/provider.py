@@ -13,6 +13,7 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import NotRequired, TypedDict, TypeAlias
 from . import _utilities
+from . import outputs
 from ._inputs import *
 
 __all__ = ['ProviderArgs', 'Provider']
@@ -20,19 +21,19 @@ __all__ = ['ProviderArgs', 'Provider']
 @pulumi.input_type
 class ProviderArgs:
     def __init__(__self__, *,
-                 alicloud: Optional[pulumi.Input['AlicloudConfigArgs']] = None,
-                 allow_plain_http: Optional[pulumi.Input[_builtins.bool]] = None,
-                 ca_file: Optional[pulumi.Input[_builtins.str]] = None,
-                 connect_timeout: Optional[pulumi.Input[_builtins.str]] = None,
-                 emulator: Optional[pulumi.Input[_builtins.str]] = None,
-                 huaweicloud: Optional[pulumi.Input['HuaweicloudConfigArgs']] = None,
-                 journal_dir: Optional[pulumi.Input[_builtins.str]] = None,
-                 journal_enabled: Optional[pulumi.Input[_builtins.bool]] = None,
-                 max_concurrent_requests: Optional[pulumi.Input[_builtins.int]] = None,
-                 poll_interval: Optional[pulumi.Input[_builtins.str]] = None,
-                 preview_checks: Optional[pulumi.Input[_builtins.bool]] = None,
-                 read_timeout: Optional[pulumi.Input[_builtins.str]] = None,
-                 requests_per_second: Optional[pulumi.Input[_builtins.float]] = None):
+                 alicloud: pulumi.Input[Optional['AlicloudConfigArgs']] = None,
+                 allow_plain_http: pulumi.Input[Optional[_builtins.bool]] = None,
+                 ca_file: pulumi.Input[Optional[_builtins.str]] = None,
+                 connect_timeout: pulumi.Input[Optional[_builtins.str]] = None,
+                 emulator: pulumi.Input[Optional[_builtins.str]] = None,
+                 huaweicloud: pulumi.Input[Optional['HuaweicloudConfigArgs']] = None,
+                 journal_dir: pulumi.Input[Optional[_builtins.str]] = None,
+                 journal_enabled: pulumi.Input[Optional[_builtins.bool]] = None,
+                 max_concurrent_requests: pulumi.Input[Optional[_builtins.int]] = None,
+                 poll_interval: pulumi.Input[Optional[_builtins.str]] = None,
+                 preview_checks: pulumi.Input[Optional[_builtins.bool]] = None,
+                 read_timeout: pulumi.Input[Optional[_builtins.str]] = None,
+                 requests_per_second: pulumi.Input[Optional[_builtins.float]] = None):
         """
         The set of arguments for constructing a Provider resource.
 
@@ -79,158 +80,158 @@ class ProviderArgs:
 
     @_builtins.property
     @pulumi.getter
-    def alicloud(self) -> Optional[pulumi.Input['AlicloudConfigArgs']]:
+    def alicloud(self) -> pulumi.Input[Optional['AlicloudConfigArgs']]:
         """
         Alibaba Cloud.
         """
         return pulumi.get(self, "alicloud")
 
     @alicloud.setter
-    def alicloud(self, value: Optional[pulumi.Input['AlicloudConfigArgs']]):
+    def alicloud(self, value: pulumi.Input[Optional['AlicloudConfigArgs']]):
         pulumi.set(self, "alicloud", value)
 
     @_builtins.property
     @pulumi.getter(name="allowPlainHttp")
-    def allow_plain_http(self) -> Optional[pulumi.Input[_builtins.bool]]:
+    def allow_plain_http(self) -> pulumi.Input[Optional[_builtins.bool]]:
         """
         Allow `http://` to other machines than this one. Credentials then travel in the clear. Default: `false`.
         """
         return pulumi.get(self, "allow_plain_http")
 
     @allow_plain_http.setter
-    def allow_plain_http(self, value: Optional[pulumi.Input[_builtins.bool]]):
+    def allow_plain_http(self, value: pulumi.Input[Optional[_builtins.bool]]):
         pulumi.set(self, "allow_plain_http", value)
 
     @_builtins.property
     @pulumi.getter(name="caFile")
-    def ca_file(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def ca_file(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         A file of CA certificates to trust instead of the usual ones.
         """
         return pulumi.get(self, "ca_file")
 
     @ca_file.setter
-    def ca_file(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def ca_file(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "ca_file", value)
 
     @_builtins.property
     @pulumi.getter(name="connectTimeout")
-    def connect_timeout(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def connect_timeout(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         How long making a connection may take, such as `10s`. Default: `"10s"`.
         """
         return pulumi.get(self, "connect_timeout")
 
     @connect_timeout.setter
-    def connect_timeout(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def connect_timeout(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "connect_timeout", value)
 
     @_builtins.property
     @pulumi.getter
-    def emulator(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def emulator(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The URL of an emulator, which every endpoint and credential then points at; or `embedded`: the provider runs one by itself and keeps its state in a file. No cloud is called. From the environment: `CLOUDRETRY_EMULATOR`.
         """
         return pulumi.get(self, "emulator")
 
     @emulator.setter
-    def emulator(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def emulator(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "emulator", value)
 
     @_builtins.property
     @pulumi.getter
-    def huaweicloud(self) -> Optional[pulumi.Input['HuaweicloudConfigArgs']]:
+    def huaweicloud(self) -> pulumi.Input[Optional['HuaweicloudConfigArgs']]:
         """
         Huawei Cloud.
         """
         return pulumi.get(self, "huaweicloud")
 
     @huaweicloud.setter
-    def huaweicloud(self, value: Optional[pulumi.Input['HuaweicloudConfigArgs']]):
+    def huaweicloud(self, value: pulumi.Input[Optional['HuaweicloudConfigArgs']]):
         pulumi.set(self, "huaweicloud", value)
 
     @_builtins.property
     @pulumi.getter(name="journalDir")
-    def journal_dir(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def journal_dir(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         Where the journal is kept. The default is a folder under `PULUMI_HOME`.
         """
         return pulumi.get(self, "journal_dir")
 
     @journal_dir.setter
-    def journal_dir(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def journal_dir(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "journal_dir", value)
 
     @_builtins.property
     @pulumi.getter(name="journalEnabled")
-    def journal_enabled(self) -> Optional[pulumi.Input[_builtins.bool]]:
+    def journal_enabled(self) -> pulumi.Input[Optional[_builtins.bool]]:
         """
         Record each fire before it leaves, so that a run cut off in the middle never fires twice. Default: `true`.
         """
         return pulumi.get(self, "journal_enabled")
 
     @journal_enabled.setter
-    def journal_enabled(self, value: Optional[pulumi.Input[_builtins.bool]]):
+    def journal_enabled(self, value: pulumi.Input[Optional[_builtins.bool]]):
         pulumi.set(self, "journal_enabled", value)
 
     @_builtins.property
     @pulumi.getter(name="maxConcurrentRequests")
-    def max_concurrent_requests(self) -> Optional[pulumi.Input[_builtins.int]]:
+    def max_concurrent_requests(self) -> pulumi.Input[Optional[_builtins.int]]:
         """
         How many requests to one service may be under way at the same time, first come, first served. Default: `8`.
         """
         return pulumi.get(self, "max_concurrent_requests")
 
     @max_concurrent_requests.setter
-    def max_concurrent_requests(self, value: Optional[pulumi.Input[_builtins.int]]):
+    def max_concurrent_requests(self, value: pulumi.Input[Optional[_builtins.int]]):
         pulumi.set(self, "max_concurrent_requests", value)
 
     @_builtins.property
     @pulumi.getter(name="pollInterval")
-    def poll_interval(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def poll_interval(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         The time between two looks at a target. The default grows with the time already waited.
         """
         return pulumi.get(self, "poll_interval")
 
     @poll_interval.setter
-    def poll_interval(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def poll_interval(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "poll_interval", value)
 
     @_builtins.property
     @pulumi.getter(name="previewChecks")
-    def preview_checks(self) -> Optional[pulumi.Input[_builtins.bool]]:
+    def preview_checks(self) -> pulumi.Input[Optional[_builtins.bool]]:
         """
         Look at the targets during a preview and tell what the update would meet. Default: `true`.
         """
         return pulumi.get(self, "preview_checks")
 
     @preview_checks.setter
-    def preview_checks(self, value: Optional[pulumi.Input[_builtins.bool]]):
+    def preview_checks(self, value: pulumi.Input[Optional[_builtins.bool]]):
         pulumi.set(self, "preview_checks", value)
 
     @_builtins.property
     @pulumi.getter(name="readTimeout")
-    def read_timeout(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def read_timeout(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         How long an answer may take once the request is out. Default: `"1m"`.
         """
         return pulumi.get(self, "read_timeout")
 
     @read_timeout.setter
-    def read_timeout(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def read_timeout(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "read_timeout", value)
 
     @_builtins.property
     @pulumi.getter(name="requestsPerSecond")
-    def requests_per_second(self) -> Optional[pulumi.Input[_builtins.float]]:
+    def requests_per_second(self) -> pulumi.Input[Optional[_builtins.float]]:
         """
         How many requests to one service may be started in a second. The default is no limit.
         """
         return pulumi.get(self, "requests_per_second")
 
     @requests_per_second.setter
-    def requests_per_second(self, value: Optional[pulumi.Input[_builtins.float]]):
+    def requests_per_second(self, value: pulumi.Input[Optional[_builtins.float]]):
         pulumi.set(self, "requests_per_second", value)
 
 
@@ -240,32 +241,31 @@ class Provider(pulumi.ProviderResource):
     def __init__(__self__,
                  resource_name: str,
                  opts: Optional[pulumi.ResourceOptions] = None,
-                 alicloud: Optional[pulumi.Input[Union['AlicloudConfigArgs', 'AlicloudConfigArgsDict']]] = None,
-                 allow_plain_http: Optional[pulumi.Input[_builtins.bool]] = None,
-                 ca_file: Optional[pulumi.Input[_builtins.str]] = None,
-                 connect_timeout: Optional[pulumi.Input[_builtins.str]] = None,
-                 emulator: Optional[pulumi.Input[_builtins.str]] = None,
-                 huaweicloud: Optional[pulumi.Input[Union['HuaweicloudConfigArgs', 'HuaweicloudConfigArgsDict']]] = None,
-                 journal_dir: Optional[pulumi.Input[_builtins.str]] = None,
-                 journal_enabled: Optional[pulumi.Input[_builtins.bool]] = None,
-                 max_concurrent_requests: Optional[pulumi.Input[_builtins.int]] = None,
-                 poll_interval: Optional[pulumi.Input[_builtins.str]] = None,
-                 preview_checks: Optional[pulumi.Input[_builtins.bool]] = None,
-                 read_timeout: Optional[pulumi.Input[_builtins.str]] = None,
-                 requests_per_second: Optional[pulumi.Input[_builtins.float]] = None,
+                 alicloud: pulumi.Input[Optional[Union['AlicloudConfigArgs', 'AlicloudConfigArgsDict', 'outputs.AlicloudConfig']]] = None,
+                 allow_plain_http: pulumi.Input[Optional[_builtins.bool]] = None,
+                 ca_file: pulumi.Input[Optional[_builtins.str]] = None,
+                 connect_timeout: pulumi.Input[Optional[_builtins.str]] = None,
+                 emulator: pulumi.Input[Optional[_builtins.str]] = None,
+                 huaweicloud: pulumi.Input[Optional[Union['HuaweicloudConfigArgs', 'HuaweicloudConfigArgsDict', 'outputs.HuaweicloudConfig']]] = None,
+                 journal_dir: pulumi.Input[Optional[_builtins.str]] = None,
+                 journal_enabled: pulumi.Input[Optional[_builtins.bool]] = None,
+                 max_concurrent_requests: pulumi.Input[Optional[_builtins.int]] = None,
+                 poll_interval: pulumi.Input[Optional[_builtins.str]] = None,
+                 preview_checks: pulumi.Input[Optional[_builtins.bool]] = None,
+                 read_timeout: pulumi.Input[Optional[_builtins.str]] = None,
+                 requests_per_second: pulumi.Input[Optional[_builtins.float]] = None,
                  __props__=None):
         """
         Where and how the clouds are called. Every property may also come from the stack's configuration (`cloudretry:*`); a secret stays out of the state if it comes from the environment.
 
-
         :param str resource_name: The name of the resource.
         :param pulumi.ResourceOptions opts: Options for the resource.
-        :param pulumi.Input[Union['AlicloudConfigArgs', 'AlicloudConfigArgsDict']] alicloud: Alibaba Cloud.
+        :param pulumi.Input[Union['AlicloudConfigArgs', 'AlicloudConfigArgsDict', 'outputs.AlicloudConfig']] alicloud: Alibaba Cloud.
         :param pulumi.Input[_builtins.bool] allow_plain_http: Allow `http://` to other machines than this one. Credentials then travel in the clear. Default: `false`.
         :param pulumi.Input[_builtins.str] ca_file: A file of CA certificates to trust instead of the usual ones.
         :param pulumi.Input[_builtins.str] connect_timeout: How long making a connection may take, such as `10s`. Default: `"10s"`.
         :param pulumi.Input[_builtins.str] emulator: The URL of an emulator, which every endpoint and credential then points at; or `embedded`: the provider runs one by itself and keeps its state in a file. No cloud is called. From the environment: `CLOUDRETRY_EMULATOR`.
-        :param pulumi.Input[Union['HuaweicloudConfigArgs', 'HuaweicloudConfigArgsDict']] huaweicloud: Huawei Cloud.
+        :param pulumi.Input[Union['HuaweicloudConfigArgs', 'HuaweicloudConfigArgsDict', 'outputs.HuaweicloudConfig']] huaweicloud: Huawei Cloud.
         :param pulumi.Input[_builtins.str] journal_dir: Where the journal is kept. The default is a folder under `PULUMI_HOME`.
         :param pulumi.Input[_builtins.bool] journal_enabled: Record each fire before it leaves, so that a run cut off in the middle never fires twice. Default: `true`.
         :param pulumi.Input[_builtins.int] max_concurrent_requests: How many requests to one service may be under way at the same time, first come, first served. Default: `8`.
@@ -283,7 +283,6 @@ class Provider(pulumi.ProviderResource):
         """
         Where and how the clouds are called. Every property may also come from the stack's configuration (`cloudretry:*`); a secret stays out of the state if it comes from the environment.
 
-
         :param str resource_name: The name of the resource.
         :param ProviderArgs args: The arguments to use to populate this resource's properties.
         :param pulumi.ResourceOptions opts: Options for the resource.
@@ -299,19 +298,19 @@ class Provider(pulumi.ProviderResource):
     def _internal_init(__self__,
                  resource_name: str,
                  opts: Optional[pulumi.ResourceOptions] = None,
-                 alicloud: Optional[pulumi.Input[Union['AlicloudConfigArgs', 'AlicloudConfigArgsDict']]] = None,
-                 allow_plain_http: Optional[pulumi.Input[_builtins.bool]] = None,
-                 ca_file: Optional[pulumi.Input[_builtins.str]] = None,
-                 connect_timeout: Optional[pulumi.Input[_builtins.str]] = None,
-                 emulator: Optional[pulumi.Input[_builtins.str]] = None,
-                 huaweicloud: Optional[pulumi.Input[Union['HuaweicloudConfigArgs', 'HuaweicloudConfigArgsDict']]] = None,
-                 journal_dir: Optional[pulumi.Input[_builtins.str]] = None,
-                 journal_enabled: Optional[pulumi.Input[_builtins.bool]] = None,
-                 max_concurrent_requests: Optional[pulumi.Input[_builtins.int]] = None,
-                 poll_interval: Optional[pulumi.Input[_builtins.str]] = None,
-                 preview_checks: Optional[pulumi.Input[_builtins.bool]] = None,
-                 read_timeout: Optional[pulumi.Input[_builtins.str]] = None,
-                 requests_per_second: Optional[pulumi.Input[_builtins.float]] = None,
+                 alicloud: pulumi.Input[Optional[Union['AlicloudConfigArgs', 'AlicloudConfigArgsDict', 'outputs.AlicloudConfig']]] = None,
+                 allow_plain_http: pulumi.Input[Optional[_builtins.bool]] = None,
+                 ca_file: pulumi.Input[Optional[_builtins.str]] = None,
+                 connect_timeout: pulumi.Input[Optional[_builtins.str]] = None,
+                 emulator: pulumi.Input[Optional[_builtins.str]] = None,
+                 huaweicloud: pulumi.Input[Optional[Union['HuaweicloudConfigArgs', 'HuaweicloudConfigArgsDict', 'outputs.HuaweicloudConfig']]] = None,
+                 journal_dir: pulumi.Input[Optional[_builtins.str]] = None,
+                 journal_enabled: pulumi.Input[Optional[_builtins.bool]] = None,
+                 max_concurrent_requests: pulumi.Input[Optional[_builtins.int]] = None,
+                 poll_interval: pulumi.Input[Optional[_builtins.str]] = None,
+                 preview_checks: pulumi.Input[Optional[_builtins.bool]] = None,
+                 read_timeout: pulumi.Input[Optional[_builtins.str]] = None,
+                 requests_per_second: pulumi.Input[Optional[_builtins.float]] = None,
                  __props__=None):
         opts = pulumi.ResourceOptions.merge(_utilities.get_resource_opts_defaults(), opts)
         if not isinstance(opts, pulumi.ResourceOptions):

@@ -113,6 +113,12 @@ func (JobBatchRetryState) ElementType() reflect.Type {
 	return reflect.TypeOf((*jobBatchRetryState)(nil)).Elem()
 }
 
+// JobBatchRetryExists checks whether an existing JobBatchRetry resource with the given ID exists.
+func JobBatchRetryExists(ctx *pulumi.Context,
+	id pulumi.StringInput, state *JobBatchRetryState, opts ...pulumi.ResourceOption) pulumi.BoolOutput {
+	return ctx.ExistsResource("cloudretry:drs:JobBatchRetry", id, state, "", opts...)
+}
+
 type jobBatchRetryArgs struct {
 	// Least time between two fires of the same target, such as `10m`. A target that is still cooling down is not fired.
 	Cooldown *string `pulumi:"cooldown"`

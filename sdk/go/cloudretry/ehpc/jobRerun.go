@@ -114,6 +114,12 @@ func (JobRerunState) ElementType() reflect.Type {
 	return reflect.TypeOf((*jobRerunState)(nil)).Elem()
 }
 
+// JobRerunExists checks whether an existing JobRerun resource with the given ID exists.
+func JobRerunExists(ctx *pulumi.Context,
+	id pulumi.StringInput, state *JobRerunState, opts ...pulumi.ResourceOption) pulumi.BoolOutput {
+	return ctx.ExistsResource("cloudretry:ehpc:JobRerun", id, state, "", opts...)
+}
+
 type jobRerunArgs struct {
 	// Id of the cluster, such as `ehpc-sh-3VeFyR12`.
 	ClusterId string `pulumi:"clusterId"`

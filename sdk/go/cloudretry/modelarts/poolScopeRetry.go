@@ -114,6 +114,12 @@ func (PoolScopeRetryState) ElementType() reflect.Type {
 	return reflect.TypeOf((*poolScopeRetryState)(nil)).Elem()
 }
 
+// PoolScopeRetryExists checks whether an existing PoolScopeRetry resource with the given ID exists.
+func PoolScopeRetryExists(ctx *pulumi.Context,
+	id pulumi.StringInput, state *PoolScopeRetryState, opts ...pulumi.ResourceOption) pulumi.BoolOutput {
+	return ctx.ExistsResource("cloudretry:modelarts:PoolScopeRetry", id, state, "", opts...)
+}
+
 type poolScopeRetryArgs struct {
 	// Least time between two fires of the same target, such as `10m`. A target that is still cooling down is not fired.
 	Cooldown *string `pulumi:"cooldown"`

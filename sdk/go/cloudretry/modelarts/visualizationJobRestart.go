@@ -109,6 +109,12 @@ func (VisualizationJobRestartState) ElementType() reflect.Type {
 	return reflect.TypeOf((*visualizationJobRestartState)(nil)).Elem()
 }
 
+// VisualizationJobRestartExists checks whether an existing VisualizationJobRestart resource with the given ID exists.
+func VisualizationJobRestartExists(ctx *pulumi.Context,
+	id pulumi.StringInput, state *VisualizationJobRestartState, opts ...pulumi.ResourceOption) pulumi.BoolOutput {
+	return ctx.ExistsResource("cloudretry:modelarts:VisualizationJobRestart", id, state, "", opts...)
+}
+
 type visualizationJobRestartArgs struct {
 	// Least time between two fires of the same target, such as `10m`. A target that is still cooling down is not fired.
 	Cooldown *string `pulumi:"cooldown"`

@@ -109,6 +109,12 @@ func (JobRetryState) ElementType() reflect.Type {
 	return reflect.TypeOf((*jobRetryState)(nil)).Elem()
 }
 
+// JobRetryExists checks whether an existing JobRetry resource with the given ID exists.
+func JobRetryExists(ctx *pulumi.Context,
+	id pulumi.StringInput, state *JobRetryState, opts ...pulumi.ResourceOption) pulumi.BoolOutput {
+	return ctx.ExistsResource("cloudretry:workspace:JobRetry", id, state, "", opts...)
+}
+
 type jobRetryArgs struct {
 	// Least time between two fires of the same target, such as `10m`. A target that is still cooling down is not fired.
 	Cooldown *string `pulumi:"cooldown"`

@@ -28,7 +28,7 @@ class JobArgsDict(TypedDict):
     """
     Id of the task.
     """
-    is_sync_re_edit: NotRequired[pulumi.Input[_builtins.bool]]
+    is_sync_re_edit: NotRequired[pulumi.Input[Optional[_builtins.bool]]]
     """
     Set to true when the task is started after its objects were edited again; else leave it out.
     """
@@ -37,7 +37,7 @@ class JobArgsDict(TypedDict):
 class JobArgs:
     def __init__(__self__, *,
                  job_id: pulumi.Input[_builtins.str],
-                 is_sync_re_edit: Optional[pulumi.Input[_builtins.bool]] = None):
+                 is_sync_re_edit: pulumi.Input[Optional[_builtins.bool]] = None):
         """
         A task to retry.
 
@@ -62,14 +62,14 @@ class JobArgs:
 
     @_builtins.property
     @pulumi.getter(name="isSyncReEdit")
-    def is_sync_re_edit(self) -> Optional[pulumi.Input[_builtins.bool]]:
+    def is_sync_re_edit(self) -> pulumi.Input[Optional[_builtins.bool]]:
         """
         Set to true when the task is started after its objects were edited again; else leave it out.
         """
         return pulumi.get(self, "is_sync_re_edit")
 
     @is_sync_re_edit.setter
-    def is_sync_re_edit(self, value: Optional[pulumi.Input[_builtins.bool]]):
+    def is_sync_re_edit(self, value: pulumi.Input[Optional[_builtins.bool]]):
         pulumi.set(self, "is_sync_re_edit", value)
 
 

@@ -23,17 +23,17 @@ class JobRerunArgs:
     def __init__(__self__, *,
                  cluster_id: pulumi.Input[_builtins.str],
                  job_ids: pulumi.Input[Sequence[pulumi.Input[_builtins.str]]],
-                 cooldown: Optional[pulumi.Input[_builtins.str]] = None,
-                 fire_when: Optional[pulumi.Input['_root_enums.FireWhen']] = None,
-                 max_attempts: Optional[pulumi.Input[_builtins.int]] = None,
-                 on_unknown: Optional[pulumi.Input['_root_enums.OnUnknown']] = None,
-                 reconcile: Optional[pulumi.Input[_builtins.bool]] = None,
-                 region: Optional[pulumi.Input[_builtins.str]] = None,
-                 retry_in_run: Optional[pulumi.Input[_builtins.bool]] = None,
-                 run_async: Optional[pulumi.Input[_builtins.bool]] = None,
-                 success_policy: Optional[pulumi.Input['_root_enums.SuccessPolicy']] = None,
-                 triggers: Optional[pulumi.Input[Mapping[str, Any]]] = None,
-                 wait: Optional[pulumi.Input[_builtins.bool]] = None):
+                 cooldown: pulumi.Input[Optional[_builtins.str]] = None,
+                 fire_when: pulumi.Input[Optional['_root_enums.FireWhen']] = None,
+                 max_attempts: pulumi.Input[Optional[_builtins.int]] = None,
+                 on_unknown: pulumi.Input[Optional['_root_enums.OnUnknown']] = None,
+                 reconcile: pulumi.Input[Optional[_builtins.bool]] = None,
+                 region: pulumi.Input[Optional[_builtins.str]] = None,
+                 retry_in_run: pulumi.Input[Optional[_builtins.bool]] = None,
+                 run_async: pulumi.Input[Optional[_builtins.bool]] = None,
+                 success_policy: pulumi.Input[Optional['_root_enums.SuccessPolicy']] = None,
+                 triggers: pulumi.Input[Optional[Mapping[str, Any]]] = None,
+                 wait: pulumi.Input[Optional[_builtins.bool]] = None):
         """
         The set of arguments for constructing a JobRerun resource.
 
@@ -102,134 +102,134 @@ class JobRerunArgs:
 
     @_builtins.property
     @pulumi.getter
-    def cooldown(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def cooldown(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         Least time between two fires of the same target, such as `10m`. A target that is still cooling down is not fired.
         """
         return pulumi.get(self, "cooldown")
 
     @cooldown.setter
-    def cooldown(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def cooldown(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "cooldown", value)
 
     @_builtins.property
     @pulumi.getter(name="fireWhen")
-    def fire_when(self) -> Optional[pulumi.Input['_root_enums.FireWhen']]:
+    def fire_when(self) -> pulumi.Input[Optional['_root_enums.FireWhen']]:
         """
         `always` fires without looking. `retryable` looks at each target first, fires only those that can be retried and records the others as skipped, with the reason. Default: `"always"`.
         """
         return pulumi.get(self, "fire_when")
 
     @fire_when.setter
-    def fire_when(self, value: Optional[pulumi.Input['_root_enums.FireWhen']]):
+    def fire_when(self, value: pulumi.Input[Optional['_root_enums.FireWhen']]):
         pulumi.set(self, "fire_when", value)
 
     @_builtins.property
     @pulumi.getter(name="maxAttempts")
-    def max_attempts(self) -> Optional[pulumi.Input[_builtins.int]]:
+    def max_attempts(self) -> pulumi.Input[Optional[_builtins.int]]:
         """
         How often one target may be fired in one generation, over all runs. When the attempts are spent, `up` fails and fires nothing. Default: `3`.
         """
         return pulumi.get(self, "max_attempts")
 
     @max_attempts.setter
-    def max_attempts(self, value: Optional[pulumi.Input[_builtins.int]]):
+    def max_attempts(self, value: pulumi.Input[Optional[_builtins.int]]):
         pulumi.set(self, "max_attempts", value)
 
     @_builtins.property
     @pulumi.getter(name="onUnknown")
-    def on_unknown(self) -> Optional[pulumi.Input['_root_enums.OnUnknown']]:
+    def on_unknown(self) -> pulumi.Input[Optional['_root_enums.OnUnknown']]:
         """
         What to do with a target whose fire got no answer, when its state does not tell either: `fail` and fire nothing, or `fire` it again. Default: `"fail"`.
         """
         return pulumi.get(self, "on_unknown")
 
     @on_unknown.setter
-    def on_unknown(self, value: Optional[pulumi.Input['_root_enums.OnUnknown']]):
+    def on_unknown(self, value: pulumi.Input[Optional['_root_enums.OnUnknown']]):
         pulumi.set(self, "on_unknown", value)
 
     @_builtins.property
     @pulumi.getter
-    def reconcile(self) -> Optional[pulumi.Input[_builtins.bool]]:
+    def reconcile(self) -> pulumi.Input[Optional[_builtins.bool]]:
         """
         Look at the targets before each `up`, and fire those that the cloud shows failed. Takes effect from the `up` after it is switched on. Default: `false`.
         """
         return pulumi.get(self, "reconcile")
 
     @reconcile.setter
-    def reconcile(self, value: Optional[pulumi.Input[_builtins.bool]]):
+    def reconcile(self, value: pulumi.Input[Optional[_builtins.bool]]):
         pulumi.set(self, "reconcile", value)
 
     @_builtins.property
     @pulumi.getter
-    def region(self) -> Optional[pulumi.Input[_builtins.str]]:
+    def region(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
         Region of the targets. Taken from the provider's configuration when it is not set, and then fixed at create. Setting another one replaces the resource, which fires.
         """
         return pulumi.get(self, "region")
 
     @region.setter
-    def region(self, value: Optional[pulumi.Input[_builtins.str]]):
+    def region(self, value: pulumi.Input[Optional[_builtins.str]]):
         pulumi.set(self, "region", value)
 
     @_builtins.property
     @pulumi.getter(name="retryInRun")
-    def retry_in_run(self) -> Optional[pulumi.Input[_builtins.bool]]:
+    def retry_in_run(self) -> pulumi.Input[Optional[_builtins.bool]]:
         """
         Fire failed targets again within the same run, with a random pause between, while attempts are left. By default one run fires a target once. Default: `false`.
         """
         return pulumi.get(self, "retry_in_run")
 
     @retry_in_run.setter
-    def retry_in_run(self, value: Optional[pulumi.Input[_builtins.bool]]):
+    def retry_in_run(self, value: pulumi.Input[Optional[_builtins.bool]]):
         pulumi.set(self, "retry_in_run", value)
 
     @_builtins.property
     @pulumi.getter(name="runAsync")
-    def run_async(self) -> Optional[pulumi.Input[_builtins.bool]]:
+    def run_async(self) -> pulumi.Input[Optional[_builtins.bool]]:
         """
         Rerun over an asynchronous link (`Async`). The API's default is false.
         """
         return pulumi.get(self, "run_async")
 
     @run_async.setter
-    def run_async(self, value: Optional[pulumi.Input[_builtins.bool]]):
+    def run_async(self, value: pulumi.Input[Optional[_builtins.bool]]):
         pulumi.set(self, "run_async", value)
 
     @_builtins.property
     @pulumi.getter(name="successPolicy")
-    def success_policy(self) -> Optional[pulumi.Input['_root_enums.SuccessPolicy']]:
+    def success_policy(self) -> pulumi.Input[Optional['_root_enums.SuccessPolicy']]:
         """
         `all` targets must succeed, or `any` one of them. Default: `"all"`.
         """
         return pulumi.get(self, "success_policy")
 
     @success_policy.setter
-    def success_policy(self, value: Optional[pulumi.Input['_root_enums.SuccessPolicy']]):
+    def success_policy(self, value: pulumi.Input[Optional['_root_enums.SuccessPolicy']]):
         pulumi.set(self, "success_policy", value)
 
     @_builtins.property
     @pulumi.getter
-    def triggers(self) -> Optional[pulumi.Input[Mapping[str, Any]]]:
+    def triggers(self) -> pulumi.Input[Optional[Mapping[str, Any]]]:
         """
         Any values. A change of one of them fires all targets again, once; nothing else does.
         """
         return pulumi.get(self, "triggers")
 
     @triggers.setter
-    def triggers(self, value: Optional[pulumi.Input[Mapping[str, Any]]]):
+    def triggers(self, value: pulumi.Input[Optional[Mapping[str, Any]]]):
         pulumi.set(self, "triggers", value)
 
     @_builtins.property
     @pulumi.getter
-    def wait(self) -> Optional[pulumi.Input[_builtins.bool]]:
+    def wait(self) -> pulumi.Input[Optional[_builtins.bool]]:
         """
         Wait until the retry has taken hold (not until the work is done). The time allowed is that of `customTimeouts`, 30 minutes by default. Default: `true`.
         """
         return pulumi.get(self, "wait")
 
     @wait.setter
-    def wait(self, value: Optional[pulumi.Input[_builtins.bool]]):
+    def wait(self, value: pulumi.Input[Optional[_builtins.bool]]):
         pulumi.set(self, "wait", value)
 
 
@@ -239,19 +239,19 @@ class JobRerun(pulumi.CustomResource):
     def __init__(__self__,
                  resource_name: str,
                  opts: Optional[pulumi.ResourceOptions] = None,
-                 cluster_id: Optional[pulumi.Input[_builtins.str]] = None,
-                 cooldown: Optional[pulumi.Input[_builtins.str]] = None,
-                 fire_when: Optional[pulumi.Input['_root_enums.FireWhen']] = None,
-                 job_ids: Optional[pulumi.Input[Sequence[pulumi.Input[_builtins.str]]]] = None,
-                 max_attempts: Optional[pulumi.Input[_builtins.int]] = None,
-                 on_unknown: Optional[pulumi.Input['_root_enums.OnUnknown']] = None,
-                 reconcile: Optional[pulumi.Input[_builtins.bool]] = None,
-                 region: Optional[pulumi.Input[_builtins.str]] = None,
-                 retry_in_run: Optional[pulumi.Input[_builtins.bool]] = None,
-                 run_async: Optional[pulumi.Input[_builtins.bool]] = None,
-                 success_policy: Optional[pulumi.Input['_root_enums.SuccessPolicy']] = None,
-                 triggers: Optional[pulumi.Input[Mapping[str, Any]]] = None,
-                 wait: Optional[pulumi.Input[_builtins.bool]] = None,
+                 cluster_id: pulumi.Input[Optional[_builtins.str]] = None,
+                 cooldown: pulumi.Input[Optional[_builtins.str]] = None,
+                 fire_when: pulumi.Input[Optional['_root_enums.FireWhen']] = None,
+                 job_ids: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None,
+                 max_attempts: pulumi.Input[Optional[_builtins.int]] = None,
+                 on_unknown: pulumi.Input[Optional['_root_enums.OnUnknown']] = None,
+                 reconcile: pulumi.Input[Optional[_builtins.bool]] = None,
+                 region: pulumi.Input[Optional[_builtins.str]] = None,
+                 retry_in_run: pulumi.Input[Optional[_builtins.bool]] = None,
+                 run_async: pulumi.Input[Optional[_builtins.bool]] = None,
+                 success_policy: pulumi.Input[Optional['_root_enums.SuccessPolicy']] = None,
+                 triggers: pulumi.Input[Optional[Mapping[str, Any]]] = None,
+                 wait: pulumi.Input[Optional[_builtins.bool]] = None,
                  __props__=None):
         """
         Rerun jobs of an E-HPC cluster. Only RUNNING and QUEUED jobs can be rerun, not failed or finished ones.
@@ -263,7 +263,6 @@ class JobRerun(pulumi.CustomResource):
         Waiting ends when the job is QUEUED or RUNNING with changed times, or FINISHED.
 
         API: Elastic High Performance Computing API reference 2018-04-12, RerunJobs.
-
 
         :param str resource_name: The name of the resource.
         :param pulumi.ResourceOptions opts: Options for the resource.
@@ -298,7 +297,6 @@ class JobRerun(pulumi.CustomResource):
 
         API: Elastic High Performance Computing API reference 2018-04-12, RerunJobs.
 
-
         :param str resource_name: The name of the resource.
         :param JobRerunArgs args: The arguments to use to populate this resource's properties.
         :param pulumi.ResourceOptions opts: Options for the resource.
@@ -314,19 +312,19 @@ class JobRerun(pulumi.CustomResource):
     def _internal_init(__self__,
                  resource_name: str,
                  opts: Optional[pulumi.ResourceOptions] = None,
-                 cluster_id: Optional[pulumi.Input[_builtins.str]] = None,
-                 cooldown: Optional[pulumi.Input[_builtins.str]] = None,
-                 fire_when: Optional[pulumi.Input['_root_enums.FireWhen']] = None,
-                 job_ids: Optional[pulumi.Input[Sequence[pulumi.Input[_builtins.str]]]] = None,
-                 max_attempts: Optional[pulumi.Input[_builtins.int]] = None,
-                 on_unknown: Optional[pulumi.Input['_root_enums.OnUnknown']] = None,
-                 reconcile: Optional[pulumi.Input[_builtins.bool]] = None,
-                 region: Optional[pulumi.Input[_builtins.str]] = None,
-                 retry_in_run: Optional[pulumi.Input[_builtins.bool]] = None,
-                 run_async: Optional[pulumi.Input[_builtins.bool]] = None,
-                 success_policy: Optional[pulumi.Input['_root_enums.SuccessPolicy']] = None,
-                 triggers: Optional[pulumi.Input[Mapping[str, Any]]] = None,
-                 wait: Optional[pulumi.Input[_builtins.bool]] = None,
+                 cluster_id: pulumi.Input[Optional[_builtins.str]] = None,
+                 cooldown: pulumi.Input[Optional[_builtins.str]] = None,
+                 fire_when: pulumi.Input[Optional['_root_enums.FireWhen']] = None,
+                 job_ids: pulumi.Input[Optional[Sequence[pulumi.Input[_builtins.str]]]] = None,
+                 max_attempts: pulumi.Input[Optional[_builtins.int]] = None,
+                 on_unknown: pulumi.Input[Optional['_root_enums.OnUnknown']] = None,
+                 reconcile: pulumi.Input[Optional[_builtins.bool]] = None,
+                 region: pulumi.Input[Optional[_builtins.str]] = None,
+                 retry_in_run: pulumi.Input[Optional[_builtins.bool]] = None,
+                 run_async: pulumi.Input[Optional[_builtins.bool]] = None,
+                 success_policy: pulumi.Input[Optional['_root_enums.SuccessPolicy']] = None,
+                 triggers: pulumi.Input[Optional[Mapping[str, Any]]] = None,
+                 wait: pulumi.Input[Optional[_builtins.bool]] = None,
                  __props__=None):
         opts = pulumi.ResourceOptions.merge(_utilities.get_resource_opts_defaults(), opts)
         if not isinstance(opts, pulumi.ResourceOptions):
@@ -405,6 +403,12 @@ class JobRerun(pulumi.CustomResource):
         __props__.__dict__["triggers"] = None
         __props__.__dict__["wait"] = None
         return JobRerun(resource_name, opts=opts, __props__=__props__)
+
+    @staticmethod
+    def exists(id: pulumi.Input[str],
+            opts: Optional[pulumi.ResourceOptions] = None) -> pulumi.Output[bool]:
+        __props__: dict = {}
+        return pulumi.runtime.exists_resource(None, 'cloudretry:ehpc:JobRerun', id, __props__, opts or pulumi.ResourceOptions())
 
     @_builtins.property
     @pulumi.getter(name="clusterId")
