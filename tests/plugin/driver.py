@@ -173,11 +173,21 @@ class Plugin:
         return self.create_later(news, token, timeout=timeout, preview=preview).result()
 
     def create_later(
-        self, news: Mapping[str, Any], token: str = DRS, *, timeout: float = 20.0, preview: bool = False
+        self,
+        news: Mapping[str, Any],
+        token: str = DRS,
+        *,
+        timeout: float = 20.0,
+        preview: bool = False,
+        status_address: str = "",
     ) -> Any:
         """A create under way; its result is asked for with ``result()``."""
         request = provider_pb2.CreateRequest(
-            urn=urn(token), properties=to_struct(news), timeout=timeout, preview=preview
+            urn=urn(token),
+            properties=to_struct(news),
+            timeout=timeout,
+            preview=preview,
+            resource_status_address=status_address,
         )
         return self.stub.Create.future(request, timeout=PATIENCE)
 

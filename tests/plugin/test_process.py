@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -82,6 +83,36 @@ def test_an_engine_that_ends_without_saving_what_it_was_handed_costs_no_second_f
     _until(lambda: len(emulator.requests("BatchListJobStatus")) > looked)
     following.cancel()
     assert init_failed(creating.result).outputs["status"] == "InProgress"
+    assert len(emulator.requests("BatchRestoreTask")) == 1
+
+
+@pytest.mark.parametrize("cancels", [0, 1], ids=["up to 3.230", "from 3.231 on"])
+def test_an_ordinary_end_settles_what_the_engine_was_handed(start: Start, emulator: Emulator, cancels: int) -> None:
+    plugin = start()
+    plugin.configure(emulator, journalEnabled=True)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        create(plugin, status_address=address_of(server))
+    for _ in range(cancels):
+        plugin.cancel()
+    assert plugin.stop(signal.SIGINT) == 0
+    following = start()
+    following.configure(emulator, journalEnabled=True)
+    create(following)
+    assert len(emulator.requests("BatchRestoreTask")) == 2
+
+
+def test_after_the_user_s_cancel_an_end_settles_nothing(start: Start, emulator: Emulator) -> None:
+    plugin = start()
+    plugin.configure(emulator, journalEnabled=True)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        create(plugin, status_address=address_of(server))
+        plugin.cancel()
+    # Newer engines call it once more when they end.
+    plugin.cancel()
+    assert plugin.stop(signal.SIGINT) == 0
+    following = start()
+    following.configure(emulator, journalEnabled=True)
+    create(following)
     assert len(emulator.requests("BatchRestoreTask")) == 1
 
 
@@ -216,6 +247,15 @@ def test_progress_is_shown_on_the_resource_and_does_not_stay(
     lines = [line for line in engine.lines if line.urn]
     assert {line.urn for line in lines} == {f"urn:pulumi:dev::project::{DRS}::it"}
     assert all(line.ephemeral for line in lines)
+
+
+def create(plugin: Plugin, status_address: str = "") -> None:
+    plugin.create_later({"jobs": jobs("jb1")}, status_address=status_address).result()
+
+
+def address_of(server: socket.socket) -> str:
+    host, port = server.getsockname()
+    return f"{host}:{port}"
 
 
 def _answers(plugin: Plugin) -> bool:

@@ -37,6 +37,9 @@ __all__ = ["Provider", "handlers"]
 
 ISSUES = "https://github.com/pulumi-cloudretry/pulumi-cloudretry/issues"
 
+STATUS_SERVER_PATIENCE = 2.0
+"""Seconds that a connection to the engine's own server may take."""
+
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 Method = Callable[["Provider", Request, "grpc.aio.ServicerContext[Any, Any]"], Awaitable[Response]]
@@ -81,7 +84,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def __init__(self, engine_address: str) -> None:
         self.log = EngineLog(engine_address)
         self._cancelled = asyncio.Event()
-        self._told_to_cancel = False
+        self._cancels = 0
+        self._status_address = ""
         self._looker = Looker()
         self._outlook = lifecycle.Outlook()
         self._backend: ConfiguredBackend | None = None
@@ -156,8 +160,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     async def Cancel(  # noqa: N802
         self, _request: empty_pb2.Empty, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> empty_pb2.Empty:
-        self._told_to_cancel = True
         self.cancel()
+        # The user's, until the engine shows that it is only ending.
+        self._cancels += 1
+        if await _is_closed(self._status_address):
+            self._cancels -= 1
         return empty_pb2.Empty()
 
     def cancel(self) -> None:
@@ -167,10 +174,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     async def close(self, *, orderly: bool) -> None:
         """Let go of everything. ``orderly`` says that the engine ended this as it does once it has saved the state.
 
-        After a cancel that proves nothing: at a second one the engine saves nothing more, and ends this the same way.
+        After the user's cancel that proves nothing: at a second one the engine saves nothing more, and ends this the
+        same way.
         """
         if self._backend is not None:
-            self._backend.close(orderly=orderly and not self._told_to_cancel)
+            self._backend.close(orderly=orderly and not self._cancels)
         await self.log.close()
 
     # --- resources ---
@@ -226,6 +234,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             await self._forecast(request.urn, action, news, None)
             outputs = lifecycle.preview_outputs(action, values, None, self._configured.clock.now())
             return provider_pb2.CreateResponse(properties=_outputs(outputs, news, self.secrecy(news)))
+        self._status_address = request.resource_status_address
         secrecy = self.secrecy(news)
         done = await lifecycle.create(
             action, values, self._configured, self._circumstances(request.urn, request.timeout, secrecy)
@@ -249,6 +258,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             await self._forecast(request.urn, action, news, olds)
             outputs = lifecycle.preview_outputs(action, values, plain(olds), self._configured.clock.now())
             return provider_pb2.UpdateResponse(properties=_outputs(outputs, news, secrecy))
+        self._status_address = request.resource_status_address
         circumstances = self._circumstances(request.urn, request.timeout, secrecy)
         done = await lifecycle.update(action, request.id, plain(olds), values, self._configured, circumstances)
         properties = _outputs(done.outputs, news, secrecy)
@@ -363,6 +373,25 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             progress=lambda line: self.log.status(urn, secrecy.redact(line)),
             notice=lambda line: self.log.notice(urn, secrecy.redact(line)),
         )
+
+
+async def _is_closed(address: str) -> bool:
+    """Whether the engine has closed its server for the status of resources, as it does when every step is saved.
+
+    Newer engines call `Cancel` before every end, an ordinary one too. When the user cancels, this server still runs.
+    """
+    host, _, port = address.rpartition(":")
+    if not port.isdecimal():
+        return False
+    try:
+        async with asyncio.timeout(STATUS_SERVER_PATIENCE):
+            _, writer = await asyncio.open_connection(host, int(port))
+    except ConnectionRefusedError:
+        return True
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return False
 
 
 def _what_happened(run: Mapping[str, Any]) -> str:
