@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import pwd
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from command_line import DRS, CommandLine
+from command_line import DRS, EXECUTABLE, CommandLine
 
 from cloudretry.plugin.install import folder_of
 
@@ -64,3 +66,22 @@ def test_an_emulator_that_cannot_keep_its_state_is_named_with_a_remedy(alone: Co
     assert done.code == 2
     assert "emulator.sqlite: cannot be opened" in done.out
     assert "or another PULUMI_HOME" in done.out
+
+
+@pytest.mark.parametrize("command", [(), ("-m", "cloudretry")], ids=["the script", "the module"])
+def test_modules_on_the_shell_s_pythonpath_are_not_taken_for_ours(
+    cloudretry: CommandLine, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    shadows = tmp_path / "shadows"
+    shadows.mkdir()
+    for name in ("click", "pydantic", "secrets"):
+        (shadows / f"{name}.py").write_text("raise SystemExit('the wrong module')\n", encoding="utf-8")
+    start = [sys.executable, *command] if command else [EXECUTABLE]
+    done = subprocess.run(
+        [*start, "fire", DRS, "jb1", "--yes", "--json"],
+        env={**cloudretry.environment, "PYTHONPATH": str(shadows)},
+        cwd=cloudretry.folder,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, json.loads(done.stdout)["ok"]) == (0, True), done.stderr

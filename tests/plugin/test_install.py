@@ -13,12 +13,13 @@ from pathlib import Path
 import dist
 import pytest
 from click.testing import CliRunner, Result
-from driver import Plugin
+from driver import Plugin, jobs, outputs
 from google.protobuf import empty_pb2
 
 from cloudretry.cli import main
+from cloudretry.emulator import Emulator
 from cloudretry.errors import ConfigurationError
-from cloudretry.plugin.install import EXECUTABLE, folder_of, install, uninstall
+from cloudretry.plugin.install import EXECUTABLE, folder_of, install, launcher, uninstall
 from cloudretry.version import __version__
 from support.pulumi_cli import Stack
 
@@ -59,6 +60,39 @@ def test_modules_in_the_program_s_folder_are_not_taken_for_ours(
     (tmp_path / "grpc.py").write_text("raise SystemExit('the wrong module')\n", encoding="utf-8")
     plugin = start(command=[install(home).executable])
     assert plugin.stub.GetPluginInfo(empty_pb2.Empty()).version == __version__
+
+
+def test_modules_on_the_shell_s_pythonpath_are_not_taken_for_ours(
+    home: Path, start: Callable[..., Plugin], tmp_path: Path, emulator: Emulator
+) -> None:
+    shadows = tmp_path / "shadows"
+    shadows.mkdir()
+    for name in ("grpc", "pydantic", "secrets"):
+        (shadows / f"{name}.py").write_text("raise SystemExit('the wrong module')\n", encoding="utf-8")
+    plugin = start(command=[install(home).executable], environment={"PYTHONPATH": str(shadows)})
+    plugin.configure(emulator)
+    assert outputs(plugin.create({"jobs": jobs("jb1")}))["status"] == "Succeeded"
+
+
+def test_an_environment_that_is_gone_is_named_with_what_helps(home: Path, tmp_path: Path) -> None:
+    gone = tmp_path / "it's gone/bin/python"
+    done = subprocess.run(
+        [install(home, interpreter=str(gone)).executable], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"{gone} is not there any more, and the plugin runs with it" in done.stderr
+    assert "'cloudretry plugin install --force'" in done.stderr
+
+
+def test_on_windows_it_is_a_command_file_of_the_engine_s_second_choice() -> None:
+    name, text = launcher(r"C:\50% (x86)\venv\Scripts\python.exe", "win32")
+    assert name == f"{EXECUTABLE}.cmd"
+    lines = text.split("\r\n")
+    assert lines[-1] == ""
+    assert 'if exist "C:\\50%% (x86)\\venv\\Scripts\\python.exe" goto run' in lines
+    assert '"C:\\50%% (x86)\\venv\\Scripts\\python.exe" -E -P -m cloudretry.plugin.main %*' in lines
+    assert not any("chcp" in line for line in lines)
+    assert "chcp 65001 >nul" in launcher("C:\\名\\python.exe", "win32")[1]
 
 
 def test_a_second_time_changes_nothing(home: Path) -> None:

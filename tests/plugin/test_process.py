@@ -167,8 +167,10 @@ def test_two_of_them_with_different_accounts_work_side_by_side(start: Start, emu
     assert [target.times_fired for target in emulator.targets("drsJob")] == [1, 1]
 
 
-def test_the_executable_of_the_checkout_serves(start: Start) -> None:
-    plugin = start(command=[ROOT / "provider/pulumi-resource-cloudretry"])
+def test_the_executable_of_the_checkout_serves_whatever_is_on_pythonpath(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "grpc.py").write_text("raise SystemExit('the wrong module')\n", encoding="utf-8")
+    executable = ROOT / "provider/pulumi-resource-cloudretry"
+    plugin = start(command=[executable], environment={"PYTHONPATH": str(tmp_path)})
     assert plugin.stub.GetPluginInfo(empty_pb2.Empty()).version == __version__
 
 

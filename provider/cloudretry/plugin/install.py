@@ -1,12 +1,12 @@
 """Where the engine looks for plugins: put this one there, or take it away.
 
-The engine runs ``$PULUMI_HOME/plugins/resource-cloudretry-v<version>/pulumi-resource-cloudretry``. What is put there is
-a few lines of shell that run the interpreter which this package is installed in; nothing is copied.
+The engine runs ``$PULUMI_HOME/plugins/resource-cloudretry-v<version>/pulumi-resource-cloudretry``, on Windows with
+``.cmd`` at its end. What is put there is a few lines of shell that run the interpreter which this package is installed
+in; nothing is copied.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import secrets
@@ -16,12 +16,19 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock
+
 from cloudretry.errors import ConfigurationError
 from cloudretry.version import __version__
 
-__all__ = ["EXECUTABLE", "Installed", "ambient", "folder_of", "install", "uninstall"]
+__all__ = ["EXECUTABLE", "FLAGS", "Installed", "ambient", "folder_of", "install", "launcher", "uninstall"]
 
 EXECUTABLE = "pulumi-resource-cloudretry"
+
+FLAGS = "-E -P"
+"""Of the interpreter: what lies in the folder of the user's program or on PYTHONPATH is no module of ours. Packages
+that are installed for the user alone still count, which ``-I`` would leave out.
+"""
 _FOLDER = re.compile(r"resource-cloudretry-v(\d.*)")
 
 
@@ -48,9 +55,8 @@ def install(home: Path, *, force: bool = False, interpreter: str = sys.executabl
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         # The engine's own installer holds the same lock.
-        with folder.with_name(f"{folder.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            return _install(folder, _script(interpreter), force=force)
+        with FileLock(folder.with_name(f"{folder.name}.lock")):
+            return _install(folder, *launcher(interpreter), force=force)
     except OSError as error:
         raise ConfigurationError(
             f"{folder.parent}: the plugin cannot be put there ({error.strerror}); mend that, or name another folder "
@@ -58,8 +64,8 @@ def install(home: Path, *, force: bool = False, interpreter: str = sys.executabl
         ) from error
 
 
-def _install(folder: Path, text: str, *, force: bool) -> Installed:
-    executable = folder / EXECUTABLE
+def _install(folder: Path, name: str, text: str, *, force: bool) -> Installed:
+    executable = folder / name
     if _is_complete(folder) and _text(executable) == text and os.access(executable, os.X_OK):
         return Installed(executable, changed=False)
     if _is_complete(folder) and not force:
@@ -70,8 +76,8 @@ def _install(folder: Path, text: str, *, force: bool) -> Installed:
     # A name that the engine does not take for a plugin.
     draft = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
     draft.mkdir()
-    (draft / EXECUTABLE).write_text(text, encoding="utf-8")
-    (draft / EXECUTABLE).chmod(0o755)
+    (draft / name).write_text(text, encoding="utf-8", newline="")
+    (draft / name).chmod(0o755)
     _remove(folder)
     draft.rename(folder)
     return Installed(executable, changed=True)
@@ -101,13 +107,37 @@ def ambient() -> Path | None:
     return Path(found) if found else None
 
 
-def _script(interpreter: str) -> str:
-    # -P: what lies in the folder of the user's program must not be taken for a module of ours.
-    return (
-        "#!/bin/sh\n"
-        f"# cloudretry {__version__}, put here by `cloudretry plugin install`.\n"
-        f'exec {shlex.quote(interpreter)} -P -m cloudretry.plugin.main "$@"\n'
+def launcher(interpreter: str, platform: str = sys.platform) -> tuple[str, str]:
+    """The executable that runs the plugin with this interpreter: its name and its text."""
+    head = f"cloudretry {__version__}, put here by `cloudretry plugin install`."
+    gone = (
+        f"cloudretry: {interpreter} is not there any more, and the plugin runs with it. Run "
+        "'cloudretry plugin install --force' where pulumi-cloudretry is installed now"
     )
+    if platform == "win32":
+        python = interpreter.replace("%", "%%")
+        # Without blocks in parentheses, which a path with one would end.
+        lines = (
+            "@echo off",
+            # Only where it has to be: it is the console's, and stays.
+            *(() if interpreter.isascii() else ("chcp 65001 >nul",)),
+            f"rem {head}",
+            f'if exist "{python}" goto run',
+            f'echo "{gone.replace("%", "%%")}" 1>&2',
+            "exit /b 1",
+            ":run",
+            f'"{python}" {FLAGS} -m cloudretry.plugin.main %*',
+            "exit /b %errorlevel%",
+        )
+        return f"{EXECUTABLE}.cmd", "".join(f"{line}\r\n" for line in lines)
+    python = shlex.quote(interpreter)
+    lines = (
+        "#!/bin/sh",
+        f"# {head}",
+        f"[ -x {python} ] || {{ printf '%s\\n' {shlex.quote(gone)} >&2; exit 1; }}",
+        f'exec {python} {FLAGS} -m cloudretry.plugin.main "$@"',
+    )
+    return EXECUTABLE, "".join(f"{line}\n" for line in lines)
 
 
 def _is_complete(folder: Path) -> bool:
@@ -125,7 +155,7 @@ def _is_folder(path: Path) -> bool:
 
 def _text(path: Path) -> str | None:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes().decode()
     except (OSError, UnicodeDecodeError):
         return None
 
