@@ -19,6 +19,7 @@ from cloudretry.doctor import Report, Verdict, examine, from_file, from_stack
 from cloudretry.emulator import CREDENTIALS, Emulator
 from cloudretry.errors import ConfigurationError
 from cloudretry.model import Cloud
+from support.proxy import Proxy
 
 FIRES = {action.fires.name for action in ACTIONS.values()}
 HUAWEICLOUD = {
@@ -154,6 +155,48 @@ def test_wrong_credentials_are_tried_once_and_explained(emulator: Emulator, chan
     # Five wrong tries would lock the key.
     assert len([record for record in emulator.requests() if record.status == 401]) == 1
     assert "wrong-secret-of-mine" not in shown(report)
+
+
+def of_a_site(emulator: Emulator, auth_url: str, **changes: Any) -> dict[str, Any]:
+    """The configuration of an openrc, whose identity service is the emulator's; the services are named."""
+    given = huaweicloud(emulator, authUrl=auth_url, **changes)
+    del given["huaweicloud"]["endpoints"]["iam"]
+    return given
+
+
+@pytest.mark.parametrize("suffix", ["/v3", "/v3/", "/", ""])
+def test_an_identity_service_with_its_version_is_asked_as_without(emulator: Emulator, suffix: str) -> None:
+    found = findings(examine(of_a_site(emulator, f"{emulator.url}{suffix}"), {}))
+    assert found["project"] == (Verdict.YES, f"{CREDENTIALS.project_id}; {emulator.url} answers")
+
+
+@pytest.mark.parametrize("projects", ["listed", "not listed"])
+def test_a_wrong_key_is_tried_once_whether_or_not_the_identity_service_tells(emulator: Emulator, projects: str) -> None:
+    if projects == "not listed":
+        emulator.add_fault("KeystoneListProjects", status=404)
+    report = examine(of_a_site(emulator, f"{emulator.url}/v3", secretKey="wrong"), {})
+    assert not report.ok
+    assert len([record for record in emulator.requests() if record.status == 401]) == 1
+    assert [words for verdict, words in findings(report).values()].count(
+        "not asked, because of what stands above"
+    ) == 4 - (projects == "not listed")
+
+
+def test_the_site_that_follows_from_an_openrc_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    proxy = Proxy()
+    monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+    environ = {
+        "OS_AUTH_URL": "https://iam.eu-de.otc.t-systems.com:443/v3",
+        "OS_REGION_NAME": "eu-de",
+        "OS_TOKEN": "t1",
+        "OS_PROJECT_ID": "p1",
+    }
+    try:
+        found = findings(examine({}, environ, clouds=[Cloud.HUAWEICLOUD]))
+    finally:
+        proxy.stop()
+    assert found["region"] == (Verdict.YES, "eu-de; otc.t-systems.com, the site of authUrl")
+    assert {line.split()[1].rpartition(".eu-de.")[2] for line in proxy.asked} == {"otc.t-systems.com:443"}
 
 
 def test_a_wrong_password_is_explained(emulator: Emulator) -> None:

@@ -25,15 +25,18 @@ from pydantic import BaseModel, SecretStr
 from cloudretry import durations
 from cloudretry.actions import ACTIONS, Action
 from cloudretry.backend import embedded_emulator, journal_folder
-from cloudretry.clouds import alicloud_profile, connect, huaweicloud_profile
+from cloudretry.bounds import LONGEST_MESSAGE
+from cloudretry.clouds import alicloud_profile, connect, huaweicloud_profile, huaweicloud_sites
 from cloudretry.clouds.alicloud import AlicloudClient
 from cloudretry.clouds.huaweicloud import HuaweicloudClient
 from cloudretry.clouds.redaction import Redaction
 from cloudretry.config import EMBEDDED, GIVEN, ProviderConfig, load
 from cloudretry.errors import CloudRefused, CloudRetryError, ConfigurationError, CredentialsError
+from cloudretry.folders import read_text
 from cloudretry.http import Transport
 from cloudretry.model import Cloud, CloudClient, Place, Request, Target
 from cloudretry.operation import Operation
+from cloudretry.text import one_line, shortened
 
 __all__ = ["Diagnosis", "Finding", "Report", "Setting", "Verdict", "examine", "from_file", "from_stack"]
 
@@ -121,7 +124,7 @@ def from_stack(name: str, folder: Path | None = None) -> dict[str, Any]:
     """
     command = ["pulumi", "config", "--json", "--show-secrets", "--non-interactive", "--stack", name]
     try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)  # noqa: S603
+        done = subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=120)  # noqa: S603
     except FileNotFoundError:
         raise ConfigurationError(
             f"The configuration of stack {name} cannot be read: the Pulumi CLI, pulumi, is not on PATH"
@@ -129,7 +132,8 @@ def from_stack(name: str, folder: Path | None = None) -> dict[str, Any]:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ConfigurationError(f"The configuration of stack {name} cannot be read: {error}") from None
     if done.returncode:
-        words = " ".join(done.stderr.split()) or f"pulumi ended with {done.returncode}"
+        said = shortened(one_line(done.stderr.decode("utf-8", "replace")), LONGEST_MESSAGE)
+        words = said or f"pulumi ended with {done.returncode}"
         raise ConfigurationError(f"The configuration of stack {name} cannot be read: {words}")
     try:
         entries = json.loads(done.stdout or "{}").items()
@@ -139,7 +143,7 @@ def from_stack(name: str, folder: Path | None = None) -> dict[str, Any]:
             for key, entry in entries
             if key.startswith(prefix)
         }
-    except (ValueError, AttributeError):
+    except (ValueError, RecursionError, AttributeError):
         raise ConfigurationError(f"The configuration of stack {name} cannot be read: it is not JSON") from None
 
 
@@ -149,10 +153,10 @@ def from_file(path: Path) -> dict[str, Any]:
     :raises ConfigurationError: it cannot be read, or is something else.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(read_text(path))
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from None
-    except (ValueError, yaml.YAMLError):
+    except (ValueError, RecursionError, yaml.YAMLError):
         # A parser quotes the line that it cannot read, and the line may hold a key.
         raise ConfigurationError(f"{path} cannot be read: it is neither YAML nor JSON") from None
     if not isinstance(content, dict):
@@ -252,7 +256,7 @@ def _of_this_machine(config: ProviderConfig) -> Iterator[Finding]:
         yield Finding("journal", Verdict.YES, "switched off: a run cut off in the middle of a fire may fire twice")
         return
     folder = journal_folder(config)
-    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    nearest = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))
     if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK):
         yield Finding("journal", Verdict.YES, f"{folder} can be written")
     else:
@@ -286,17 +290,17 @@ class _Examination:
     def _actions(self) -> list[Action[Any]]:
         return [action for action in ACTIONS.values() if action.cloud is self.cloud]
 
-    def _not_asked(self) -> list[Finding]:
+    def _not_asked(self, actions: Sequence[Action[Any]] | None = None) -> list[Finding]:
         # One refused signature is enough: after five the gateway locks the key for five minutes.
         words = "not asked, because of what stands above"
-        return [Finding(_name(action), Verdict.NO, words) for action in self._actions()]
+        return [Finding(_name(action), Verdict.NO, words) for action in actions or self._actions()]
 
     def _with(self, client: CloudClient) -> Iterator[Finding]:
         credentials = self._credentials(client)
         is_set = f"{self.cloud.value}.region" in self.config.sources
         derived = "" if is_set else ", the emulator's" if client.emulator else ", that of the profile"
         yield credentials
-        yield Finding("region", Verdict.YES, f"{client.region}{derived}")
+        yield Finding("region", Verdict.YES, f"{client.region}{derived}{self._site(client)}")
         yield from self._compared_clock(_endpoints(client))
         if credentials.verdict is Verdict.NO:
             yield from self._not_asked()
@@ -307,9 +311,21 @@ class _Examination:
             if project.verdict is Verdict.NO:
                 yield from self._not_asked()
                 return
-        actions = self._actions()
-        with ThreadPoolExecutor(len(actions)) as pool:
-            yield from pool.map(lambda action: _look(client, action), actions)
+        first, *others = self._actions()
+        finding, is_refused = _look(client, first)
+        yield finding
+        if is_refused:
+            yield from self._not_asked(others)
+        elif others:
+            with ThreadPoolExecutor(len(others)) as pool:
+                yield from (finding for finding, _ in pool.map(lambda action: _look(client, action), others))
+
+    def _site(self, client: CloudClient) -> str:
+        """The site that the services are at because the identity service is."""
+        follows = {"huaweicloud.authUrl", "huaweicloud.cloud"} & self.config.sources.keys() == {"huaweicloud.authUrl"}
+        if client.emulator or self.cloud is not Cloud.HUAWEICLOUD or not follows:
+            return ""
+        return f"; {huaweicloud_sites.site(self.config, client.region)}, the site of authUrl"
 
     def _credentials(self, client: CloudClient) -> Finding:
         if client.emulator:
@@ -348,7 +364,7 @@ class _Examination:
                 try:
                     date = transport.send("GET", endpoint, {}).headers.get("Date", "")
                     offset = self.clock() - parsedate_to_datetime(date).timestamp()
-                except (CloudRetryError, ValueError):
+                except (CloudRetryError, ValueError, TypeError, ArithmeticError, OSError):
                     continue
                 yield _clock_finding(offset)
                 return
@@ -389,7 +405,8 @@ def _project(client: HuaweicloudClient) -> Finding:
     return Finding("project", Verdict.YES, f"{project}; {endpoint} does not list projects: {reply.error}", endpoint)
 
 
-def _look(client: CloudClient, action: Action[Any]) -> Finding:
+def _look(client: CloudClient, action: Action[Any]) -> tuple[Finding, bool]:
+    """What a status call found, and whether it refused the credentials."""
     container, key = action.nothing
     endpoint = (
         client.endpoints[action.looks.service] if isinstance(client, HuaweicloudClient) else _endpoints(client)[0]
@@ -399,13 +416,13 @@ def _look(client: CloudClient, action: Action[Any]) -> Finding:
     except CloudRefused as refused:
         verdict, words = _judged(action, refused)
         if verdict is not Verdict.YES:
-            return Finding(_name(action), verdict, f"{endpoint}: {words}", endpoint)
+            return Finding(_name(action), verdict, f"{endpoint}: {words}", endpoint), refused.error.http_status == 401
     except CloudRetryError as error:
-        return Finding(_name(action), Verdict.NO, f"{endpoint}: {error}", endpoint)
+        return Finding(_name(action), Verdict.NO, f"{endpoint}: {error}", endpoint), False
     fire = action.permissions.get(action.fires.name)
     untried = f"the permission {fire.name}" if fire else f"the permission for {action.fires.name}"
     words = f"{endpoint} answers {action.looks.name}; {untried} shows only in a fire"
-    return Finding(_name(action), Verdict.YES, words, endpoint)
+    return Finding(_name(action), Verdict.YES, words, endpoint), False
 
 
 def _judged(action: Action[Any], refused: CloudRefused) -> tuple[Verdict, str]:

@@ -298,9 +298,9 @@ class TestTokens:
 
     @pytest.mark.parametrize("suffix", ["", "/", "/v3", "/v3/"])
     def test_the_auth_url_may_end_in_v3(self, huaweicloud: Connect, emulator: Emulator, suffix: str) -> None:
-        endpoints = {"modelarts": emulator.url}
-        client = huaweicloud(emulator.url, authUrl=f"{emulator.url}{suffix}", **USER, endpoints=endpoints)
-        assert client.send(SHOW_POOL).ok
+        url, services = f"{emulator.url}{suffix}", dict.fromkeys(("modelarts", "workspace", "drs"), emulator.url)
+        assert huaweicloud(url, authUrl=url, **USER, endpoints=services).send(SHOW_POOL).ok
+        assert huaweicloud(url, **USER, endpoints={**services, "iam": url}).send(SHOW_POOL).ok
 
     def test_temporary_keys_of_an_agency_are_renewed_before_they_end(
         self, huaweicloud: Connect, cloudlike: Any
@@ -558,13 +558,53 @@ class TestPlaces:
             ({"region": "eu-de"}, "drs", "https://drs.eu-de.myhuaweicloud.com"),
             ({"region": "eu-west-101"}, "modelarts", "https://modelarts.eu-west-101.myhuaweicloud.eu"),
             ({"region": "eu-de", "cloud": "otc.t-systems.com"}, "iam", "https://iam.eu-de.otc.t-systems.com"),
-            ({"region": "eu-de", "authUrl": "https://iam.example/v3"}, "iam", "https://iam.example/v3"),
+            ({"region": "eu-de", "authUrl": "https://iam.example/v3"}, "iam", "https://iam.example"),
             ({"region": "eu-de", "endpoints": {"drs": "https://d.example"}}, "drs", "https://d.example"),
         ],
     )
     def test_endpoints_follow_from_region_and_cloud(self, given: dict[str, Any], service: str, url: str) -> None:
         client: Any = connect(Cloud.HUAWEICLOUD, load({"huaweicloud": {"token": "t1", **given}}, {}))
         assert client.endpoints[service] == url
+
+    @pytest.mark.parametrize(
+        ("auth_url", "region", "host"),
+        [
+            ("https://iam.eu-de.otc.t-systems.com:443/v3", "eu-de", "drs.eu-de.otc.t-systems.com"),
+            ("https://iam.eu-de.otc.t-systems.com/v3", "eu-nl", "drs.eu-nl.otc.t-systems.com"),
+            ("https://iam-pub.eu-ch2.sc.otc.t-systems.com/v3", "eu-ch2", "drs.eu-ch2.sc.otc.t-systems.com"),
+            ("https://iam.cn-north-4.myhuaweicloud.com/v3", "cn-north-4", "drs.cn-north-4.myhuaweicloud.com"),
+            ("https://iam.myhuaweicloud.com:443/v3", "ap-southeast-3", "drs.ap-southeast-3.myhuaweicloud.com"),
+            ("https://iam.eu-west-101.myhuaweicloud.eu/v3", "eu-west-101", "drs.eu-west-101.myhuaweicloud.eu"),
+        ],
+    )
+    def test_the_services_are_at_the_site_of_the_identity_service(self, auth_url: str, region: str, host: str) -> None:
+        environ = {"OS_AUTH_URL": auth_url, "OS_REGION_NAME": region, "OS_TOKEN": "t1"}
+        client: Any = connect(Cloud.HUAWEICLOUD, load({}, environ))
+        assert client.endpoints["drs"] == f"https://{host}"
+        given = {"region": region, "token": "t1", "endpoints": {"iam": auth_url}}
+        client = connect(Cloud.HUAWEICLOUD, load({"huaweicloud": given}, {}))
+        assert client.endpoints["drs"] == f"https://{host}"
+
+    @pytest.mark.parametrize(
+        ("auth_url", "cloud", "host"),
+        [
+            ("https://identity.example/v3", None, "identity.example"),
+            ("http://127.0.0.1:1/v3", None, "127.0.0.1"),
+            ("https://iam.eu-de.otc.t-systems.com/v3", "myhuaweicloud.com", "iam.eu-de.otc.t-systems.com"),
+            ("https://iam.eu-de.evilmyhuaweicloud.com/v3", "myhuaweicloud.com", "iam.eu-de.evilmyhuaweicloud.com"),
+        ],
+    )
+    def test_two_sites_are_refused_with_both_named(self, auth_url: str, cloud: str | None, host: str) -> None:
+        environ = {"OS_AUTH_URL": auth_url, "OS_TOKEN": "t1", **({"HW_CLOUD": cloud} if cloud else {})}
+        words = rf"authUrl \(from OS_AUTH_URL\) is at {host}, and .* at drs\.eu-de\.myhuaweicloud\.com.*HW_CLOUD"
+        with pytest.raises(ConfigurationError, match=words):
+            connect(Cloud.HUAWEICLOUD, load({"huaweicloud": {"region": "eu-de"}}, environ))
+
+    def test_an_identity_service_of_one_s_own_is_named_as_an_endpoint(self) -> None:
+        given = {"region": "eu-de", "token": "t1", "endpoints": {"iam": "https://identity.example/v3"}}
+        client: Any = connect(Cloud.HUAWEICLOUD, load({"huaweicloud": given}, {}))
+        assert client.endpoints["iam"] == "https://identity.example"
+        assert client.endpoints["drs"] == "https://drs.eu-de.myhuaweicloud.com"
 
     def test_a_missing_region_is_told_how_to_be_given(self) -> None:
         with pytest.raises(ConfigurationError, match=r"No region for Huawei Cloud\. Set HW_REGION_NAME"):

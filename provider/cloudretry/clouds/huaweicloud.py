@@ -20,6 +20,7 @@ from cloudretry.clouds.huaweicloud_credentials import (
 )
 from cloudretry.clouds.huaweicloud_errors import GATEWAY_ERRORS, is_throttling, read
 from cloudretry.clouds.huaweicloud_profile import Profile, chosen_kind, home, read_profile
+from cloudretry.clouds.huaweicloud_sites import SERVICES, endpoints
 from cloudretry.clouds.limits import ServiceLimits
 from cloudretry.clouds.redaction import Redaction
 from cloudretry.config import AssumeRole, ProviderConfig, check_host_label
@@ -28,12 +29,6 @@ from cloudretry.http import Transport
 from cloudretry.model import Reply, Request
 
 __all__ = ["GATEWAY_ERRORS", "SERVICES", "HuaweicloudClient", "connect", "is_throttling"]
-
-SERVICES = ("modelarts", "workspace", "drs", "iam")
-"""The services that have an endpoint of their own, as they are named in host names."""
-
-_CLOUD = "myhuaweicloud.com"
-_EUROPE = ("eu-west-1", "myhuaweicloud.eu")
 
 
 class HuaweicloudClient:
@@ -137,7 +132,8 @@ def connect(
     The configured project belongs to the configured region, if one is: for another region, without a project, the
     region's own project is looked up.
 
-    :raises ConfigurationError: the region or the credentials are missing; the text says how to give them.
+    :raises ConfigurationError: the region or the credentials are missing, or two sites are named; the text has the
+        remedy.
     """
     cloud = config.huaweicloud
     own = home(config, emulated=bool(emulator_url))
@@ -163,8 +159,8 @@ def connect(
         allow_plain_http=config.allow_plain_http,
         connections=config.max_concurrent_requests,
     )
-    endpoints = _endpoints(config, where, emulator_url)
-    identity = IdentityService(endpoints["iam"], transport, clock=clock, redaction=redaction)
+    hosts = dict.fromkeys(SERVICES, emulator_url.rstrip("/")) if emulator_url else endpoints(config, where)
+    identity = IdentityService(hosts["iam"], transport, clock=clock, redaction=redaction)
     if emulator_url:
         from cloudretry.emulator.credentials import CREDENTIALS
 
@@ -175,7 +171,7 @@ def connect(
         region=where,
         project_id=project,
         project_name=project_name,
-        endpoints=endpoints,
+        endpoints=hosts,
         credential=credential,
         identity=identity,
         transport=transport,
@@ -184,17 +180,6 @@ def connect(
         emulator=bool(emulator_url),
         clock=clock,
     )
-
-
-def _endpoints(config: ProviderConfig, region: str, emulator_url: str | None) -> dict[str, str]:
-    if emulator_url:
-        return dict.fromkeys(SERVICES, emulator_url.rstrip("/"))
-    cloud = config.huaweicloud
-    suffix = cloud.cloud or (_EUROPE[1] if region.startswith(_EUROPE[0]) else _CLOUD)
-    usual = {service: f"https://{service}.{region}.{suffix}" for service in SERVICES}
-    if cloud.auth_url:
-        usual["iam"] = cloud.auth_url
-    return {service: getattr(cloud.endpoints, service) or url for service, url in usual.items()}
 
 
 def _credential(

@@ -194,11 +194,12 @@ class IdentityService:
     """IAM, for what must be known before a request can be signed.
 
     Its failures are told by whose they are: what it refuses is a ``CredentialsError``; when it cannot be reached or
-    does not answer, the request that needed it was not sent, so that is a ``RequestNotSent``.
+    does not answer, the request that needed it was not sent, so that is a ``RequestNotSent``. ``url`` is without the
+    version of the API.
     """
 
     def __init__(self, url: str, transport: Transport, *, clock: Callable[[], float], redaction: Redaction) -> None:
-        self._url = url.rstrip("/").removesuffix("/v3")
+        self._url = url
         self._transport = transport
         self._clock = clock
         self._redaction = redaction
