@@ -150,7 +150,7 @@ def check_host_label(name: str) -> str:
     :raises ValueError: it is not one, and would make up another host.
     """
     if not _HOST_LABEL.fullmatch(name):
-        raise ValueError("is not a region: lower-case letters, digits and hyphens, as in eu-de")
+        raise ValueError("is not a region: lower-case letters, digits and hyphens, as in ap-southeast-3")
     return name
 
 
@@ -260,7 +260,7 @@ class Endpoints(_Section):
 class HuaweicloudConfig(_Section):
     """Huawei Cloud and other clouds of the same make."""
 
-    region: Region | None = Field(None, description="The region, such as `eu-de`.")
+    region: Region | None = Field(None, description="The region, such as `ap-southeast-3`.")
     project_id: str | None = Field(
         None, description="The id of the project. If it is not given, it is looked up by the project's name."
     )
@@ -301,8 +301,9 @@ class HuaweicloudConfig(_Section):
     cloud: Annotated[str, AfterValidator(_host_suffix)] | None = Field(
         None,
         description=(
-            "The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions "
-            "`eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`."
+            "The end of all host names. The default is what `authUrl` ends with, if it is given; else "
+            "`myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`. Open Telekom Cloud's is "
+            "`otc.t-systems.com`."
         ),
     )
     endpoints: Endpoints = Field(Endpoints(), description="URLs of services that are not at their usual address.")
@@ -442,7 +443,9 @@ def _read(
             holder[name] = _pruned(value, unknown)
         else:
             del holder[name]
-            found.append(InvalidInput(path, 'must be an object, or the JSON text of one such as {"region": "eu-de"}'))
+            found.append(
+                InvalidInput(path, 'must be an object, or the JSON text of one such as {"region": "ap-southeast-3"}')
+            )
     return tree, found
 
 

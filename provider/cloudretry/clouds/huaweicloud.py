@@ -141,7 +141,7 @@ def connect(
     if not where:
         raise ConfigurationError(
             "No region for Huawei Cloud. Set HW_REGION_NAME, run "
-            "`pulumi config set --path cloudretry:huaweicloud.region eu-de`, or set region on the resource."
+            "`pulumi config set --path cloudretry:huaweicloud.region ap-southeast-3`, or set region on the resource."
         )
     try:
         check_host_label(where)

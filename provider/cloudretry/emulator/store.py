@@ -118,8 +118,10 @@ def _open(path: Path | None) -> sqlite3.Connection:
         )
     except (OSError, ValueError, sqlite3.Error) as error:
         words = getattr(error, "strerror", None) or error
-        remedy = "name a file that can be written, or another PULUMI_HOME"
-        raise EmulatorError(f"emulator state {path}: cannot be opened ({words}); {remedy}") from error
+        raise EmulatorError(
+            f"emulator state {path}: cannot be opened ({words}); name a file that can be written, "
+            "or another PULUMI_HOME"
+        ) from error
     try:
         _switch_to_write_ahead_log(connection)
         _create_tables(connection, path)

@@ -476,7 +476,7 @@ type HuaweicloudConfig struct {
 	AssumeRole *HuaweicloudAssumeRole `pulumi:"assumeRole"`
 	// The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`. From the environment: `HW_AUTH_URL` or `OS_AUTH_URL`.
 	AuthUrl *string `pulumi:"authUrl"`
-	// The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
+	// The end of all host names. The default is what `authUrl` ends with, if it is given; else `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`. Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
 	Cloud *string `pulumi:"cloud"`
 	// The account (domain) that `userName` belongs to. From the environment: `HW_DOMAIN_NAME` or `OS_USER_DOMAIN_NAME`.
 	DomainName *string `pulumi:"domainName"`
@@ -490,7 +490,7 @@ type HuaweicloudConfig struct {
 	ProjectId *string `pulumi:"projectId"`
 	// The name of the project. The default is the region's own project, named like the region. From the environment: `HW_PROJECT_NAME` or `OS_PROJECT_NAME`.
 	ProjectName *string `pulumi:"projectName"`
-	// The region, such as `eu-de`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
+	// The region, such as `ap-southeast-3`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
 	Region *string `pulumi:"region"`
 	// The secret key (SK) of `accessKey`. From the environment: `HW_SECRET_KEY` or `HUAWEICLOUD_SDK_SK`.
 	SecretKey *string `pulumi:"secretKey"`
@@ -527,7 +527,7 @@ type HuaweicloudConfigArgs struct {
 	AssumeRole HuaweicloudAssumeRolePtrInput `pulumi:"assumeRole"`
 	// The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`. From the environment: `HW_AUTH_URL` or `OS_AUTH_URL`.
 	AuthUrl pulumi.StringPtrInput `pulumi:"authUrl"`
-	// The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
+	// The end of all host names. The default is what `authUrl` ends with, if it is given; else `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`. Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
 	Cloud pulumi.StringPtrInput `pulumi:"cloud"`
 	// The account (domain) that `userName` belongs to. From the environment: `HW_DOMAIN_NAME` or `OS_USER_DOMAIN_NAME`.
 	DomainName pulumi.StringPtrInput `pulumi:"domainName"`
@@ -541,7 +541,7 @@ type HuaweicloudConfigArgs struct {
 	ProjectId pulumi.StringPtrInput `pulumi:"projectId"`
 	// The name of the project. The default is the region's own project, named like the region. From the environment: `HW_PROJECT_NAME` or `OS_PROJECT_NAME`.
 	ProjectName pulumi.StringPtrInput `pulumi:"projectName"`
-	// The region, such as `eu-de`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
+	// The region, such as `ap-southeast-3`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
 	Region pulumi.StringPtrInput `pulumi:"region"`
 	// The secret key (SK) of `accessKey`. From the environment: `HW_SECRET_KEY` or `HUAWEICLOUD_SDK_SK`.
 	SecretKey pulumi.StringPtrInput `pulumi:"secretKey"`
@@ -658,7 +658,7 @@ func (o HuaweicloudConfigOutput) AuthUrl() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v HuaweicloudConfig) *string { return v.AuthUrl }).(pulumi.StringPtrOutput)
 }
 
-// The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
+// The end of all host names. The default is what `authUrl` ends with, if it is given; else `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`. Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
 func (o HuaweicloudConfigOutput) Cloud() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v HuaweicloudConfig) *string { return v.Cloud }).(pulumi.StringPtrOutput)
 }
@@ -693,7 +693,7 @@ func (o HuaweicloudConfigOutput) ProjectName() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v HuaweicloudConfig) *string { return v.ProjectName }).(pulumi.StringPtrOutput)
 }
 
-// The region, such as `eu-de`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
+// The region, such as `ap-southeast-3`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
 func (o HuaweicloudConfigOutput) Region() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v HuaweicloudConfig) *string { return v.Region }).(pulumi.StringPtrOutput)
 }
@@ -797,7 +797,7 @@ func (o HuaweicloudConfigPtrOutput) AuthUrl() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
+// The end of all host names. The default is what `authUrl` ends with, if it is given; else `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`. Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
 func (o HuaweicloudConfigPtrOutput) Cloud() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *HuaweicloudConfig) *string {
 		if v == nil {
@@ -867,7 +867,7 @@ func (o HuaweicloudConfigPtrOutput) ProjectName() pulumi.StringPtrOutput {
 	}).(pulumi.StringPtrOutput)
 }
 
-// The region, such as `eu-de`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
+// The region, such as `ap-southeast-3`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
 func (o HuaweicloudConfigPtrOutput) Region() pulumi.StringPtrOutput {
 	return o.ApplyT(func(v *HuaweicloudConfig) *string {
 		if v == nil {

@@ -87,7 +87,7 @@ export interface HuaweicloudConfigArgs {
      */
     authUrl?: pulumi.Input<string | undefined>;
     /**
-     * The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
+     * The end of all host names. The default is what `authUrl` ends with, if it is given; else `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`. Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
      */
     cloud?: pulumi.Input<string | undefined>;
     /**
@@ -115,7 +115,7 @@ export interface HuaweicloudConfigArgs {
      */
     projectName?: pulumi.Input<string | undefined>;
     /**
-     * The region, such as `eu-de`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
+     * The region, such as `ap-southeast-3`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
      */
     region?: pulumi.Input<string | undefined>;
     /**

@@ -299,7 +299,7 @@ class HuaweicloudConfigArgsDict(TypedDict):
     """
     cloud: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
-    The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
+    The end of all host names. The default is what `authUrl` ends with, if it is given; else `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`. Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
     """
     domain_name: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
@@ -327,7 +327,7 @@ class HuaweicloudConfigArgsDict(TypedDict):
     """
     region: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
-    The region, such as `eu-de`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
+    The region, such as `ap-southeast-3`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
     """
     secret_key: NotRequired[pulumi.Input[Optional[_builtins.str]]]
     """
@@ -379,14 +379,14 @@ class HuaweicloudConfigArgs:
         :param pulumi.Input[_builtins.str] application_credential_secret: The secret of `applicationCredentialId`. From the environment: `OS_APPLICATION_CREDENTIAL_SECRET`.
         :param pulumi.Input['HuaweicloudAssumeRoleArgs'] assume_role: An agency to take on with these credentials.
         :param pulumi.Input[_builtins.str] auth_url: The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`. From the environment: `HW_AUTH_URL` or `OS_AUTH_URL`.
-        :param pulumi.Input[_builtins.str] cloud: The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
+        :param pulumi.Input[_builtins.str] cloud: The end of all host names. The default is what `authUrl` ends with, if it is given; else `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`. Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
         :param pulumi.Input[_builtins.str] domain_name: The account (domain) that `userName` belongs to. From the environment: `HW_DOMAIN_NAME` or `OS_USER_DOMAIN_NAME`.
         :param pulumi.Input['HuaweicloudEndpointsArgs'] endpoints: URLs of services that are not at their usual address.
         :param pulumi.Input[_builtins.str] password: The password of `userName`. From the environment: `HW_USER_PASSWORD` or `OS_PASSWORD`.
         :param pulumi.Input[_builtins.str] profile: The profile in `sharedConfigFile`. The default is the file's own current profile. From the environment: `HW_PROFILE`.
         :param pulumi.Input[_builtins.str] project_id: The id of the project. If it is not given, it is looked up by the project's name. From the environment: `HW_PROJECT_ID` or `OS_PROJECT_ID`.
         :param pulumi.Input[_builtins.str] project_name: The name of the project. The default is the region's own project, named like the region. From the environment: `HW_PROJECT_NAME` or `OS_PROJECT_NAME`.
-        :param pulumi.Input[_builtins.str] region: The region, such as `eu-de`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
+        :param pulumi.Input[_builtins.str] region: The region, such as `ap-southeast-3`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
         :param pulumi.Input[_builtins.str] secret_key: The secret key (SK) of `accessKey`. From the environment: `HW_SECRET_KEY` or `HUAWEICLOUD_SDK_SK`.
         :param pulumi.Input[_builtins.str] security_token: The security token, if the access key is a temporary one. From the environment: `HW_SECURITY_TOKEN` or `HUAWEICLOUD_SDK_SECURITY_TOKEN`.
         :param pulumi.Input[_builtins.str] shared_config_file: The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with `--cli-auth-encrypt=false`, or `~/.huaweicloud/credentials` of the SDKs. From the environment: `HW_SHARED_CONFIG_FILE`.
@@ -494,7 +494,7 @@ class HuaweicloudConfigArgs:
     @pulumi.getter
     def cloud(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
+        The end of all host names. The default is what `authUrl` ends with, if it is given; else `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`. Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
         """
         return pulumi.get(self, "cloud")
 
@@ -578,7 +578,7 @@ class HuaweicloudConfigArgs:
     @pulumi.getter
     def region(self) -> pulumi.Input[Optional[_builtins.str]]:
         """
-        The region, such as `eu-de`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
+        The region, such as `ap-southeast-3`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
         """
         return pulumi.get(self, "region")
 

@@ -212,14 +212,14 @@ class HuaweicloudConfig(dict):
         :param _builtins.str application_credential_secret: The secret of `applicationCredentialId`. From the environment: `OS_APPLICATION_CREDENTIAL_SECRET`.
         :param 'HuaweicloudAssumeRole' assume_role: An agency to take on with these credentials.
         :param _builtins.str auth_url: The URL of the identity service. The default is `https://iam.{region}.{cloud}/v3`. From the environment: `HW_AUTH_URL` or `OS_AUTH_URL`.
-        :param _builtins.str cloud: The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
+        :param _builtins.str cloud: The end of all host names. The default is what `authUrl` ends with, if it is given; else `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`. Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
         :param _builtins.str domain_name: The account (domain) that `userName` belongs to. From the environment: `HW_DOMAIN_NAME` or `OS_USER_DOMAIN_NAME`.
         :param 'HuaweicloudEndpoints' endpoints: URLs of services that are not at their usual address.
         :param _builtins.str password: The password of `userName`. From the environment: `HW_USER_PASSWORD` or `OS_PASSWORD`.
         :param _builtins.str profile: The profile in `sharedConfigFile`. The default is the file's own current profile. From the environment: `HW_PROFILE`.
         :param _builtins.str project_id: The id of the project. If it is not given, it is looked up by the project's name. From the environment: `HW_PROJECT_ID` or `OS_PROJECT_ID`.
         :param _builtins.str project_name: The name of the project. The default is the region's own project, named like the region. From the environment: `HW_PROJECT_NAME` or `OS_PROJECT_NAME`.
-        :param _builtins.str region: The region, such as `eu-de`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
+        :param _builtins.str region: The region, such as `ap-southeast-3`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
         :param _builtins.str secret_key: The secret key (SK) of `accessKey`. From the environment: `HW_SECRET_KEY` or `HUAWEICLOUD_SDK_SK`.
         :param _builtins.str security_token: The security token, if the access key is a temporary one. From the environment: `HW_SECURITY_TOKEN` or `HUAWEICLOUD_SDK_SECURITY_TOKEN`.
         :param _builtins.str shared_config_file: The file that keeps profiles: `~/.hcloud/config.json` of the KooCLI, written with `--cli-auth-encrypt=false`, or `~/.huaweicloud/credentials` of the SDKs. From the environment: `HW_SHARED_CONFIG_FILE`.
@@ -307,7 +307,7 @@ class HuaweicloudConfig(dict):
     @pulumi.getter
     def cloud(self) -> Optional[_builtins.str]:
         """
-        The end of all host names. The default is `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`; Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
+        The end of all host names. The default is what `authUrl` ends with, if it is given; else `myhuaweicloud.com`, and `myhuaweicloud.eu` for the regions `eu-west-1xx`. Open Telekom Cloud's is `otc.t-systems.com`. From the environment: `HW_CLOUD`.
         """
         return pulumi.get(self, "cloud")
 
@@ -363,7 +363,7 @@ class HuaweicloudConfig(dict):
     @pulumi.getter
     def region(self) -> Optional[_builtins.str]:
         """
-        The region, such as `eu-de`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
+        The region, such as `ap-southeast-3`. From the environment: `HW_REGION_NAME` or `OS_REGION_NAME`.
         """
         return pulumi.get(self, "region")
 
