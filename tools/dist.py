@@ -2,8 +2,9 @@
 
 Beside the wheel and the sdist there is an archive for `pulumi plugin install resource cloudretry VERSION --file FILE`.
 It holds the wheel, and a `PulumiPlugin.yaml` by which the CLI's own Python support makes a virtual environment for it
-when it is installed. It runs wherever Python does, so the archives of all platforms are the same: the CLI looks for
-one under its platform's name.
+when it is installed. An `up` starts the executable; `pulumi package` lets the Python support run the folder, that is
+`__main__.py`. It runs wherever Python does, so the archives of all platforms are the same: the CLI looks for one under
+its platform's name.
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ runtime:
   options:
     toolchain: pip
     virtualenv: venv
+"""
+
+MAIN = """\
+from cloudretry.plugin.main import main
+
+main()
 """
 
 # Older Python hosts of the CLI know no options: they make the folder itself a virtual environment.
@@ -63,6 +70,7 @@ def plugin_archive(wheel: Path) -> bytes:
     files: Mapping[str, tuple[bytes, int]] = {
         "LICENSE": ((ROOT / "LICENSE").read_bytes(), 0o644),
         "PulumiPlugin.yaml": (MANIFEST.encode(), 0o644),
+        "__main__.py": (MAIN.encode(), 0o644),
         EXECUTABLE: (LAUNCHER.encode(), 0o755),
         wheel.name: (wheel.read_bytes(), 0o644),
         "requirements.txt": (f"./{wheel.name}\n".encode(), 0o644),

@@ -29,6 +29,8 @@ from cloudretry.version import __version__
 __all__ = ["schema", "schema_text", "type_name"]
 
 REPOSITORY = "https://github.com/pulumi-cloudretry/pulumi-cloudretry"
+PLUGIN_DOWNLOAD_URL = "github://api.github.com/pulumi-cloudretry/pulumi-cloudretry"
+"""Where the engine finds the archives of a release."""
 
 
 def _listed(words: Iterable[str]) -> str:
@@ -236,6 +238,7 @@ def schema() -> dict[str, Any]:
         "repository": REPOSITORY,
         "license": "Apache-2.0",
         "publisher": "pulumi-cloudretry",
+        "pluginDownloadURL": PLUGIN_DOWNLOAD_URL,
         "meta": {"moduleFormat": "(.*)"},
         "config": {"variables": config},
         "provider": {

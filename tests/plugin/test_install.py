@@ -223,12 +223,21 @@ def test_the_engine_finds_what_was_installed_and_has_nothing_to_say_about_it(sta
 
 
 @pytest.mark.engine
-def test_the_release_archive_is_installed_by_the_cli(stack: Stack, tmp_path: Path) -> None:
+def test_the_release_archive_is_installed_by_the_cli(
+    stack: Stack, tmp_path: Path, start: Callable[..., Plugin]
+) -> None:
     wheel = dist.build_packages(tmp_path)
     archive = tmp_path / "plugin.tar.gz"
     archive.write_bytes(dist.plugin_archive(wheel))
     with tarfile.open(archive) as tar:
-        assert set(tar.getnames()) == {"LICENSE", "PulumiPlugin.yaml", EXECUTABLE, "requirements.txt", wheel.name}
+        assert set(tar.getnames()) == {
+            "LICENSE",
+            "PulumiPlugin.yaml",
+            "__main__.py",
+            EXECUTABLE,
+            "requirements.txt",
+            wheel.name,
+        }
     # The package itself, but not again everything that it needs: that is in the environment of the tests.
     stack.environment["PIP_NO_DEPS"] = "1"
     stack.run("plugin", "install", "resource", "cloudretry", __version__, "--file", str(archive))
@@ -244,7 +253,12 @@ def test_the_release_archive_is_installed_by_the_cli(stack: Stack, tmp_path: Pat
     assert stack.statuses() == {"replication": "Succeeded"}
     assert "$PATH" not in screen
 
+    # As the CLI's Python support runs a plugin, which is how `pulumi package` does.
     folder = folder_of(stack.home)
+    plugin = start(command=[folder / "bin/python", folder], environment={"PYTHONPATH": stack.environment["PYTHONPATH"]})
+    assert plugin.stub.GetPluginInfo(empty_pb2.Empty()).version == __version__
+    plugin.stop()
+
     shutil.rmtree(folder / "bin")
     ended = subprocess.run([folder / EXECUTABLE], capture_output=True, text=True, check=False)
     assert ended.returncode == 1
