@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-import time
+import re
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from cloudretry.actions import OPERATIONS
+from cloudretry.actions import OPERATIONS, Action
 from cloudretry.clock import Clock, SystemClock
-from cloudretry.clouds import connect, inherited
+from cloudretry.clouds import connect, endpoint, inherited
 from cloudretry.clouds.limits import ServiceLimits
 from cloudretry.config import EMBEDDED, ProviderConfig
 from cloudretry.errors import ConfigurationError
 from cloudretry.folders import expanded, pulumi_home
+from cloudretry.ledger import Journal, Ledger
 from cloudretry.lifecycle.claims import Claims
 from cloudretry.model import Cloud, CloudClient, Place
-from cloudretry.run.journal import Journal
 
 if TYPE_CHECKING:
     from cloudretry.emulator import Emulator
@@ -29,15 +29,15 @@ __all__ = ["ConfiguredBackend", "embedded_emulator", "journal_folder", "pulumi_b
 
 
 def pulumi_backend(environ: Mapping[str, str] = os.environ) -> str:
-    """Where the state is kept, as far as this process can know: it tells stacks of the same name apart."""
-    if url := environ.get("PULUMI_BACKEND_URL"):
-        return url
-    folder = Path(environ.get("PULUMI_CREDENTIALS_PATH") or pulumi_home(environ))
-    try:
-        current = json.loads((folder / "credentials.json").read_text(encoding="utf-8"))["current"]
-    except (OSError, ValueError, LookupError, TypeError):
-        return ""
-    return str(current)
+    """Where the state is kept, as far as this process knows, without credentials: it tells stacks of one name apart."""
+    url = environ.get("PULUMI_BACKEND_URL", "")
+    if not url:
+        try:
+            folder = Path(environ.get("PULUMI_CREDENTIALS_PATH") or pulumi_home(environ))
+            url = str(json.loads((folder / "credentials.json").read_text(encoding="utf-8"))["current"])
+        except (OSError, ValueError, LookupError, TypeError):
+            return ""
+    return re.sub(r"://[^/@]*@", "://", url.partition("?")[0]).rstrip("/")
 
 
 def journal_folder(config: ProviderConfig) -> Path:
@@ -56,10 +56,15 @@ def embedded_emulator() -> Emulator:
 
 
 class ConfiguredBackend:
-    """The :class:`cloudretry.lifecycle.Backend` of one provider configuration. Opens nothing until it is asked."""
+    """The :class:`cloudretry.lifecycle.Backend` of one provider configuration. Opens nothing until it is asked.
 
-    def __init__(self, config: ProviderConfig, clock: Clock | None = None) -> None:
+    ``deployment`` names the engine that runs the program, as far as that is known.
+    """
+
+    def __init__(self, config: ProviderConfig, clock: Clock | None = None, *, deployment: str = "") -> None:
         self.config = config
+        self.deployment = deployment
+        self.emulated = config.emulator is not None
         self.clock: Clock = clock or SystemClock()
         self.poll_interval = config.poll_interval
         self.executor: Executor = ThreadPoolExecutor(
@@ -68,9 +73,8 @@ class ConfiguredBackend:
             thread_name_prefix="cloudretry",
         )
         self.claims = Claims()
-        self.began = time.time()
-        self._pulumi_backend = pulumi_backend()
-        self.journal = Journal(journal_folder(config)) if config.journal_enabled else None
+        self.state = pulumi_backend()
+        self.journal = Journal(journal_folder(config), self.clock) if config.journal_enabled else None
         # A rate belongs to the account, whichever project a request is for.
         self._limits = {
             cloud: ServiceLimits(config.max_concurrent_requests, config.requests_per_second) for cloud in Cloud
@@ -117,14 +121,28 @@ class ConfiguredBackend:
                 self._inherited[cloud] = self._find_inherited(cloud)
             return self._inherited[cloud]
 
-    def resource(self, name: str) -> str:
-        """A resource's name in the journal, from its URN or what else tells it apart within a backend."""
-        return f"{self._pulumi_backend} {name}"
+    def ledger(self, action: Action[Any], place: Place) -> Ledger | None:
+        """The ledger of a place; ``None`` if no journal is kept, or the place is not known well enough. Asks nobody."""
+        if self.journal is None or not place.region or (action.cloud is Cloud.HUAWEICLOUD and not place.project_id):
+            return None
+        # An embedded emulator has another port in each process, and one state for all.
+        emulator = EMBEDDED if self.config.emulator == EMBEDDED else self.config.emulator
+        try:
+            where = endpoint(action.cloud, self.config, action.fires.service, place.region, emulator_url=emulator)
+        except ConfigurationError:
+            return None  # The run that needs a connection says why there is none.
+        return self.journal.at(
+            {
+                "endpoint": where,
+                "region": place.region,
+                "project": place.project_id,
+                "action": action.token,
+                "container": place.container,
+            }
+        )
 
-    def close(self, *, orderly: bool) -> None:
-        """Stop what was started. ``orderly`` says that the engine has saved what it was handed."""
-        if orderly and self.journal is not None:
-            self.journal.commit_replied()
+    def close(self) -> None:
+        """Stop what was started."""
         self.executor.shutdown(wait=False, cancel_futures=True)
         with self._lock:
             for client in self._clients.values():
@@ -134,6 +152,8 @@ class ConfiguredBackend:
             if self._emulator is not None:
                 self._emulator.stop()
                 self._emulator = None
+        if self.journal is not None:
+            self.journal.close()
 
     def _find_inherited(self, cloud: Cloud) -> Place:
         try:

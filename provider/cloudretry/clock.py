@@ -4,19 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Protocol
 
-__all__ = ["Clock", "SystemClock", "pause"]
+__all__ = ["Clock", "Moment", "SystemClock", "pause"]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A time by the wall clock, and by the uptime of one boot of a machine, which nobody sets. In seconds.
+
+    ``boot`` names the boot; it is empty where that cannot be told.
+    """
+
+    at: float
+    boot: str
+    uptime: float
+
+    def after(self, seconds: float) -> Moment:
+        """So many seconds later."""
+        return Moment(self.at + seconds, self.boot, self.uptime + seconds)
+
+    def age(self, now: Moment) -> float | None:
+        """Seconds from then to now, negative before it; ``None`` if it was on another machine or in another boot."""
+        return now.uptime - self.uptime if self.boot and self.boot == now.boot else None
 
 
 class Clock(Protocol):
-    """Time. All three are in seconds."""
+    """Time, in seconds."""
 
     def now(self) -> float:
         """Seconds since the epoch, for what is recorded."""
 
     def monotonic(self) -> float:
         """Seconds that never jump, for time-outs."""
+
+    def moment(self) -> Moment:
+        """Now, as it can be compared by another process and after the clock was set or the machine has slept."""
 
     async def sleep(self, seconds: float) -> None:
         """Let this much time pass."""
@@ -31,8 +57,25 @@ class SystemClock:
     def monotonic(self) -> float:
         return time.monotonic()
 
+    def moment(self) -> Moment:
+        return Moment(time.time(), _boot(), _uptime())
+
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+@cache
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _uptime() -> float:
+    # Linux stops its monotonic clock while the machine sleeps; others do not.
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 async def pause(clock: Clock, seconds: float, cancelled: asyncio.Event) -> None:

@@ -11,6 +11,7 @@
     ├── NoAnswer                    sent, and no answer came back that can be read
     ├── CloudRefused                the cloud answered, and its answer is an error
     ├── JournalError                the write-ahead record could not be kept, so nothing was fired
+    │   └── FireInDoubt             nobody can tell whether a fire was asked for again, or its run died
     └── ExportError                 a stack's state could not be had, or a file is not an export of one
 
 A failed *target* is not an exception: it is a :class:`cloudretry.model.Result`, recorded in the outputs.
@@ -29,6 +30,7 @@ __all__ = [
     "ConfigurationError",
     "CredentialsError",
     "ExportError",
+    "FireInDoubt",
     "InvalidInput",
     "JournalError",
     "NoAnswer",
@@ -84,6 +86,10 @@ class CloudRefused(CloudRetryError):
 
 class JournalError(CloudRetryError):
     """The journal cannot be written, so nothing was fired. The text names the path and the remedy."""
+
+
+class FireInDoubt(JournalError):
+    """An earlier fire may or may not stand in a saved state; the text says how to tell. Nothing was fired."""
 
 
 class ExportError(CloudRetryError):

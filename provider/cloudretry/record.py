@@ -6,6 +6,8 @@ keeps the old inputs, though the new triggers were fired.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +20,7 @@ from cloudretry.model import Place, Result, Status, rfc3339
 __all__ = [
     "ALREADY_RUNNING",
     "HISTORY_LENGTH",
+    "LIFE",
     "NAMED_FAILURES",
     "OWN_OUTPUTS",
     "UNFINISHED",
@@ -38,6 +41,9 @@ PLACE = ("region", "projectId")
 OWN_OUTPUTS = frozenset({"status", "generation", "firedAt", "fireIds", "requestIds", "emulator", "results", "history"})
 """The outputs that a run makes; the others repeat inputs or are an action's own."""
 
+LIFE = "__life"
+"""The hidden output that tells one life of a resource from the next, and how often that has fired."""
+
 UNFINISHED = frozenset({Status.FAILED, Status.PARTIALLY_FAILED, Status.IN_PROGRESS, Status.UNKNOWN})
 """Verdicts that leave work for the next ``up``."""
 
@@ -48,7 +54,8 @@ class Record:
 
     ``inputs`` are the inputs as last recorded, triggers among them: those that were *fired*, or adopted. The region and
     the project are not among them, whether they were set or inherited: they are the ``place``. ``adopted`` is false
-    from an import until the first ``up``.
+    from an import until the first ``up``. ``life`` is this life of the resource, whatever it is called; ``run`` counts
+    the runs of it that fired or took a fire up, so that the ledger knows which fires the state cannot hold.
     """
 
     inputs: Mapping[str, Any]
@@ -61,6 +68,8 @@ class Record:
     request_ids: tuple[str, ...] = ()
     emulator: bool = False
     history: tuple[Mapping[str, Any], ...] = field(default=())
+    life: str = ""
+    run: int = 0
 
     @property
     def triggers(self) -> Mapping[str, Any]:
@@ -89,6 +98,7 @@ class Record:
             "emulator": self.emulator,
             "results": results,
             "history": [dict(run) for run in self.history],
+            LIFE: f"{self.life}/{self.run}" if self.life else None,
             **action.outputs(results),
         }
         return {name: value for name, value in outputs.items() if value is not None}
@@ -105,6 +115,7 @@ class Record:
         results = [Result.from_state(item) for item in outputs.get("results") or ()]
         region, project_id = (str(outputs.get(name) or "") for name in PLACE)
         place = Place(region, project_id, str(inputs.get(action.container_property, "")))
+        life, _, run = str(outputs.get(LIFE) or _life_of_old(outputs)).partition("/")
         return cls(
             inputs=inputs,
             place=place,
@@ -116,7 +127,15 @@ class Record:
             request_ids=tuple(outputs.get("requestIds") or ()),
             emulator=bool(outputs.get("emulator")),
             history=tuple(outputs.get("history") or ()),
+            life=life,
+            run=int(run),
         )
+
+
+def _life_of_old(outputs: Mapping[str, Any]) -> str:
+    """The life of a resource whose state is of a version that did not record one: the same as long as that state is."""
+    known = [outputs.get("fireIds") or (), outputs.get("firedAt"), (outputs.get("history") or ())[:1]]
+    return f"{hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]}/0"
 
 
 def is_satisfied(results: Iterable[Result], policy: SuccessPolicy, *, wait: bool = True) -> bool:

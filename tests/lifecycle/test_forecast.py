@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from cloudretry.inputs import UNKNOWN
+from cloudretry.ledger import Ask, EntryTarget, Fire, TriggerMark
+from cloudretry.ledger.fires import Holder
 from cloudretry.lifecycle import forecast
 from support.engine import World
 from support.samples import BAD, GOOD, drs
 
 
-def said(world: World, *, interrupted: bool = False, secret: str = "", **changes: Any) -> str:
+def said(world: World, *, interrupted: Sequence[Fire] = (), secret: str = "", **changes: Any) -> str:
     values = {name: value for name, value in (world.program | changes).items() if value is not None}
     requests = len(world.cloud.requests)
     found = forecast(
@@ -80,7 +83,21 @@ def test_what_is_not_known_yet_is_not_claimed() -> None:
 def test_an_interrupted_fire_is_told() -> None:
     world = drs(jb1=[GOOD])
     world.up()
-    assert "interrupted" in said(world, interrupted=True)
+    line = said(world, interrupted=[_fire(world, "jb1", run=2)])
+    assert line == "would take up a fire that was interrupted, of 1 target; would go on waiting for 1 target"
+
+
+def test_targets_that_were_added_to_an_interrupted_create_are_told_as_well() -> None:
+    line = said(drs(jb1=[GOOD], jb2=[GOOD]), interrupted=[_fire(drs(jb1=[GOOD]), "jb1", run=1)])
+    assert "would take up a fire that was interrupted, of 1 target; would fire 1 target: added" in line
+
+
+def _fire(world: World, *keys: str, run: int) -> Fire:
+    triggers = TriggerMark.of(world.program.get("triggers", {}))
+    life, _, _ = (world.state or {"__life": "L/1"})["__life"].partition("/")
+    ask = Ask("urn:r", life, run, 1, world.state is None, triggers)
+    then, targets = world.clock.moment(), tuple(EntryTarget(key, 1) for key in keys)
+    return Fire(1, "f1", ask, targets, "dead", then, then, Holder("dead"))
 
 
 def test_look_before_fire_is_told() -> None:

@@ -6,16 +6,14 @@ The death is that of a process: whatever was not on disk is gone, the state that
 from __future__ import annotations
 
 import contextlib
-import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cloudretry.ledger import Fire, Journal
 from cloudretry.model import Reply, Request
-from cloudretry.run.journal import Journal
 from support.cloud import BY_OPERATION
 from support.engine import Step, World
 from support.samples import EHPC, SAMPLES, WORKSPACE, Sample
@@ -32,40 +30,52 @@ class Mortal:
 
     def __init__(self, world: World, folder: Path) -> None:
         self.world = world
-        self.journal = Journal(folder / "journal")
-        world.backend.journal = self.journal
+        self.folder = folder / "journal"
+        self.journal = Journal(self.folder, world.clock)
         world.resource = "urn:r"
+        self.begins()
+
+    def begins(self) -> None:
+        """Another process, which knows only what is on disk; the one before has ended."""
+        self.journal.close()
+        self.journal = Journal(self.folder, self.world.clock)
+        self.world.backend.journal = self.journal
 
     def up(self, **changes: Any) -> Step:
         """A run that ends in an orderly way."""
-        self.world.backend.began = time.time()
-        step = self.world.up(**changes)
-        self.journal.commit_replied()
-        return step
+        self.begins()
+        return self.world.up(**changes)
 
     def dies(self, when: str, **changes: Any) -> None:
         """A run that dies; its state is never saved."""
-        self.world.backend.began = time.time()
+        self.begins()
         saved, identifier, send = self.world.state, self.world.id, self.world.cloud.send
+        self.world.dies = when == "after the answer"
         with _mortal(self.world, send, when), contextlib.suppress(Death):
-            # Where it outlives this, it dies after the answer, before the engine saves the state.
             self.world.up(**changes)
+        self.world.dies = False
         self.world.state, self.world.id = saved, identifier
-        self.journal = Journal(self.journal.folder)
-        self.world.backend.journal = self.journal
 
     @property
     def effects(self) -> int:
         return sum(self.world.cloud.effects.values())
 
     @property
-    def is_settled(self) -> bool:
-        return self.journal.of("urn:r").is_empty
+    def fires(self) -> list[Fire]:
+        """What the journal knows, oldest first."""
+        found = [
+            fire for ledger in Journal(self.folder).places() for fire in ledger.look(lambda books: [*books.fires()])
+        ]
+        return sorted(found, key=lambda fire: fire.number)
 
-    def up_on_an_old_state(self, state: dict[str, Any] | None, began: float) -> Step:
-        """A second run that had read its state before the first one saved."""
-        self.world.state, self.world.backend.began = state, began
-        return self.world.up()
+    @property
+    def is_settled(self) -> bool:
+        return all(fire.is_settled for fire in self.fires)
+
+    def up_on_an_old_state(self, state: dict[str, Any] | None) -> Step:
+        """A run that was shown an older state than the last one saved."""
+        self.world.state = state
+        return self.up()
 
 
 class _mortal:  # noqa: N801 - reads as a statement
@@ -99,7 +109,7 @@ def _prevent_intents(monkeypatch: pytest.MonkeyPatch) -> None:
     def die(*_arguments: object) -> None:
         raise Death
 
-    monkeypatch.setattr("cloudretry.run.journal.ResourceJournal.intend", die)
+    monkeypatch.setattr("cloudretry.ledger.Asker.intend", die)
 
 
 def _dies(mortal: Mortal, when: str, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
@@ -239,32 +249,34 @@ def test_a_journal_that_cannot_be_written_fires_nothing_and_the_next_up_does(mor
     assert mortal.effects == 1
 
 
-def test_an_unreadable_record_is_reported_and_kept(mortal: Mortal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_entry_that_cannot_be_read_keeps_everything_from_being_fired(
+    mortal: Mortal, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _dies(mortal, "after the effect", monkeypatch)
-    (record,) = mortal.journal.folder.glob("*/*.fire")
-    record.write_text("{")
-    lines = mortal.up().lines
-    assert any("cannot be read" in line for line in lines)
-    (aside,) = mortal.journal.folder.glob("*/*.unreadable")
-    assert aside.read_text() == "{"
-
-
-def test_a_run_waits_for_another_one_on_the_same_resource(mortal: Mortal) -> None:
-    mortal.world.clock.advance(0)
-    with mortal.journal.of("urn:r").try_lock() as held:
-        assert held
-        step = mortal.up(timeout=5.0)
+    entry = sorted(mortal.folder.glob("places/*/0*"))[-1]
+    entry.write_text("{")
+    step = mortal.up()
+    assert str(entry) in step.failure
     assert step.posts == 0
-    assert "another run on this machine" in step.failure
-    assert mortal.up().posts == 1
+    assert entry.read_text() == "{"
+
+
+def test_a_run_waits_for_another_one_on_the_same_resource(mortal: Mortal, monkeypatch: pytest.MonkeyPatch) -> None:
+    _dies(mortal, "after the effect", monkeypatch)
+    alive, mortal.journal = mortal.journal, Journal(mortal.folder, mortal.world.clock)
+    step = mortal.up(timeout=5.0)
+    assert step.posts == 0
+    assert "another run works on this resource" in step.failure
+    alive.close()
+    assert _until_green(mortal).posts == 0
+    assert mortal.effects == 1
 
 
 def test_the_journal_holds_no_trigger_value(mortal: Mortal, monkeypatch: pytest.MonkeyPatch) -> None:
     _dies(mortal, "after the effect", monkeypatch, triggers={"password": "planted-secret"})
-    text = "".join(path.read_text() for path in mortal.journal.folder.glob("*/*"))
-    assert text
+    text = "".join(path.read_text() for path in mortal.folder.rglob("*") if path.is_file())
+    assert "urn:r" in text
     assert "planted-secret" not in text
-    assert json.loads(text.splitlines()[0])["resource"].endswith("urn:r")
 
 
 @pytest.mark.parametrize("death", ["after the effect", "after the answer"])
@@ -275,10 +287,10 @@ def test_a_run_that_was_overtaken_by_another_one_takes_up_what_that_one_fired(
     mortal.up()
     mortal.world.clock.advance(60)
     _dies(mortal, death, monkeypatch, triggers={"release": "2"})
-    old, began = mortal.world.state, time.time()
+    old = mortal.world.state
     _until_green(mortal)
     effects, newest = mortal.effects, mortal.world.state
-    step = mortal.up_on_an_old_state(old, began)
+    step = mortal.up_on_an_old_state(old)
     assert step.posts == 0
     assert any("taken up" in line for line in step.lines)
     assert newest is not None
@@ -287,14 +299,15 @@ def test_a_run_that_was_overtaken_by_another_one_takes_up_what_that_one_fired(
     assert mortal.effects == effects
 
 
-def test_a_create_that_was_overtaken_by_another_one_takes_up_what_that_one_fired(mortal: Mortal) -> None:
-    began = time.time()
-    mortal.world.up()
-    mortal.journal.commit_replied()
-    step = mortal.up_on_an_old_state(None, began)
+def test_a_create_whose_outcome_was_handed_over_and_never_acknowledged_asks_for_a_word(mortal: Mortal) -> None:
+    mortal.world.acknowledges = False
+    mortal.up()
+    mortal.world.state = None
+    step = mortal.up()
     assert step.posts == 0
+    assert "--taken-up" in step.failure
+    assert "--fire" in step.failure
     assert mortal.effects == 1
-    assert mortal.world["status"] == "Succeeded"
 
 
 @pytest.mark.parametrize("when", ["after the effect", "after the answer"])
@@ -303,7 +316,7 @@ def test_a_secret_target_is_taken_up_though_it_is_not_written_down(
 ) -> None:
     mortal.world.is_secret = lambda key: key == sample.key
     _dies(mortal, when, monkeypatch)
-    written = "".join(path.read_text() for path in mortal.journal.folder.glob("*/*.fire"))
+    written = "".join(path.read_text() for path in mortal.folder.glob("places/*/0*"))
     assert written
     assert f'"{sample.key}"' not in written
     assert _until_green(mortal).failure == ""

@@ -71,6 +71,8 @@ def records(draw: st.DrawFn) -> Record:
         request_ids=tuple(draw(st.lists(WORDS, max_size=2))),
         emulator=draw(st.booleans()),
         history=tuple(draw(st.lists(st.fixed_dictionaries({"at": WORDS, "fired": st.integers(0, 9)}), max_size=2))),
+        life=draw(st.from_regex(r"[0-9a-f]{16}", fullmatch=True)),
+        run=draw(st.integers(0, 99)),
     )
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from cloudretry.ledger import Asker, Fire, Journal
 from cloudretry.model import Reply, Request
-from cloudretry.run.journal import Entry, Journal
 from support import World
+from support.clock import FakeClock
 from support.engine import Inline
 from support.samples import GOOD, Sample, drs
 
@@ -43,17 +44,19 @@ class Behind:
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Journal:
-    return Journal(tmp_path / "journal")
+    return Journal(tmp_path / "journal", FakeClock())
 
 
 def journalled(world: World, journal: Journal) -> World:
+    """The world on the journal, whose clock is the world's."""
     world.resource, world.backend.journal = RESOURCE, journal
+    journal._clock = world.clock
     return world
 
 
-def only_record(journal: Journal) -> Entry:
-    (entry,) = journal.of(RESOURCE).entries()
-    return entry
+def fires(journal: Journal) -> list[Fire]:
+    """What another process would read."""
+    return [fire for ledger in Journal(journal.folder).places() for fire in ledger.look(lambda books: [*books.fires()])]
 
 
 @pytest.mark.parametrize("slow", ["queue", "answer"])
@@ -70,23 +73,44 @@ def test_what_is_recorded_is_when_it_left_not_when_it_was_wanted(journal: Journa
     Behind(world, queue=61)
     world.up()
     assert world["firedAt"] == world.result("jb1")["firedAt"] == "2027-01-15T08:01:01Z"
-    assert only_record(journal).at == pytest.approx(world.cloud.things["jb1"].fired_at)
 
 
-def test_each_try_is_put_on_disk_anew(journal: Journal) -> None:
+def test_before_its_turn_the_intent_is_on_disk(journal: Journal) -> None:
     world = journalled(drs(jb1=[GOOD]), journal)
-    world.cloud.breaks(status=429, throttled=True, retry_after=77.0)
+    found: list[list[Fire]] = []
+    Behind(world).in_turn = lambda: found.append(fires(journal))
     world.up()
-    assert only_record(journal).at == pytest.approx(world.cloud.things["jb1"].fired_at)
+    ((fire,),) = found
+    assert (fire.keys, fire.unclear) == (("jb1",), ("jb1",))
+
+
+@pytest.mark.parametrize("late", ["queue", "throttled"])
+def test_what_leaves_later_than_its_intent_said_is_intended_anew(journal: Journal, late: str) -> None:
+    world = journalled(drs(jb1=[GOOD]), journal)
+    if late == "queue":
+        Behind(world, queue=61)
+    else:
+        world.cloud.breaks(status=429, throttled=True, retry_after=77.0)
+    world.up()
+    (fire,) = fires(journal)
+    assert fire.began.at + 20 < world.cloud.things["jb1"].fired_at <= fire.leaves_by.at
     assert world.result("jb1")["attempts"] == 1
 
 
-def test_before_its_turn_nothing_is_on_disk(journal: Journal) -> None:
+def test_what_another_run_has_taken_over_does_not_leave_any_more(journal: Journal, tmp_path: Path) -> None:
     world = journalled(drs(jb1=[GOOD]), journal)
-    found: list[list[Entry]] = []
-    Behind(world).in_turn = lambda: found.append(journal.of(RESOURCE).entries())
-    world.up()
-    assert found == [[]]
+    taker = Journal(journal.folder, world.clock)
+    taker.sessions.lives = lambda _session: False  # type: ignore[method-assign]
+
+    def take_over() -> None:
+        (ledger,) = taker.places()
+        Asker(ledger, world.clock, lambda _key: False).take_over(fires(journal))
+
+    Behind(world, queue=61).in_turn = take_over
+    step = world.up()
+    assert (step.posts, world.result("jb1")["attempts"]) == (0, 0)
+    assert "another run has taken this fire over" in step.failure
+    taker.close()
 
 
 def test_a_turn_that_comes_after_the_end_of_the_run_fires_nothing(sample: Sample, journal: Journal) -> None:
@@ -95,7 +119,7 @@ def test_a_turn_that_comes_after_the_end_of_the_run_fires_nothing(sample: Sample
     step = world.up(timeout=60)
     assert (step.posts, world.result(sample.key)["status"], world.result(sample.key)["attempts"]) == (0, "Failed", 0)
     assert "not sent: the run ended before its turn" in step.failure
-    assert journal.of(RESOURCE).is_empty
+    assert all(fire.had_no_effect for fire in fires(journal))
     assert world.up().fired == [sample.key]
 
 
@@ -117,6 +141,6 @@ def test_a_cancelled_fire_that_waits_for_its_turn_is_known_not_to_have_left(samp
         assert "not sent: cancelled before it was sent" in step.failure
         go_on.set()
     assert not world.cloud.effects
-    assert journal.of(RESOURCE).is_empty
+    assert all(fire.had_no_effect for fire in fires(journal))
     world.cloud.send, world.backend.executor = real, Inline()  # type: ignore[method-assign]
     assert world.up().fired == [sample.key]

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from cloudretry.actions import ACTIONS
+from cloudretry.clock import Moment
 from cloudretry.inputs import parse
+from cloudretry.ledger import Ask, Books, EntryTarget, Fire, TriggerMark
+from cloudretry.ledger.books import intent
+from cloudretry.ledger.fires import Holder
 from cloudretry.model import Answer, CloudError, FireOutcome, Place, Result, Status
 from cloudretry.record import Record
 from cloudretry.run.decide import Reason, decide
-from cloudretry.run.journal import Entry, EntryTarget, TriggerMark
-from cloudretry.run.recover import recover
+from cloudretry.run.recover import Recovered, Wanted, open_fires
+from cloudretry.run.recover import recover as put_into
 
 NOW = 1_800_000_000.0
+THEN = Moment(NOW, "boot", 1000.0)
 ACTION = ACTIONS["cloudretry:drs:JobBatchRetry"]
 
 
@@ -25,7 +31,20 @@ def inputs(*jobs: str, **triggers: str) -> Any:
 def saved(generation: int = 1, **triggers: str) -> Record:
     results = {key: Result(key, Status.SUCCEEDED, attempts=1, fired_at=NOW - 60) for key in ("jb1", "jb2")}
     values = {"jobs": [{"jobId": "jb1"}, {"jobId": "jb2"}], "triggers": triggers}
-    return Record(values, Place("eu-de", "p"), Status.SUCCEEDED, generation, results, fire_ids=("saved",))
+    return Record(
+        values, Place("eu-de", "p"), Status.SUCCEEDED, generation, results, fire_ids=("saved",), life="L", run=1
+    )
+
+
+def recover(record: Record | None, entries: list[Fire], wanted: Any, *, owner: str = "urn:r") -> Recovered:
+    """Through the books, as a run does."""
+    books = Books()
+    for number, fire in enumerate(entries, 1):
+        fires = [(fire.fire_id, fire.targets)]
+        books.add(number, [intent(fire.ask, fires, fire.began, fire.leaves_by, fire.holder)])
+        books._put(replace(fire, number=number))
+    keys = [target.key for target in ACTION.targets(wanted)]
+    return put_into(record, open_fires(books, Wanted(owner, record, keys, wanted.triggers)), wanted)
 
 
 def fired(
@@ -34,11 +53,16 @@ def fired(
     generation: int = 2,
     answer: Answer | None = None,
     attempts: int = 1,
+    life: str = "",
+    owner: str = "urn:r",
+    run: int = 2,
     **triggers: str,
-) -> Entry:
+) -> Fire:
     targets = tuple(EntryTarget(key, attempts) for key in keys)
-    answers = None if answer is None else dict.fromkeys(keys, answer)
-    return Entry("lost", NOW, creating, generation, TriggerMark.of(triggers), targets, answers)
+    answers = {} if answer is None else dict.fromkeys(keys, answer)
+    life = life or ("other" if creating else "L")
+    ask = Ask(owner, life, 1 if creating else run, generation, creating, TriggerMark.of(triggers))
+    return Fire(1, "lost", ask, targets, "dead", THEN, THEN, Holder("dead"), answers)
 
 
 def test_without_an_interrupted_fire_the_record_stands() -> None:
@@ -49,7 +73,7 @@ def test_without_an_interrupted_fire_the_record_stands() -> None:
 
 def test_a_fire_that_the_state_holds_is_not_interrupted() -> None:
     record = saved(release="v1")
-    entry = Entry("saved", NOW, False, 1, TriggerMark.of({"release": "v1"}), (EntryTarget("jb1", 1),))
+    entry = fired("jb1", generation=1, run=1, release="v1")
     assert recover(record, [entry], inputs("jb1", "jb2", release="v1")).record is record
 
 
@@ -74,10 +98,35 @@ def test_an_interrupted_update_is_not_taken_up_by_a_create() -> None:
     assert recover(None, [entry], inputs("jb1", release="v1")).record is None
 
 
-def test_an_interrupted_create_is_not_taken_up_by_an_update() -> None:
+def test_an_update_takes_up_a_replacement_that_died_with_its_life() -> None:
     record = saved(release="v1")
-    entry = fired("jb1", creating=True, generation=1, release="v1")
+    entry = fired("jb1", creating=True, generation=1, answer=Answer(FireOutcome.ACCEPTED), release="v1")
+    found = recover(record, [entry], inputs("jb1", "jb2", release="v1")).record
+    assert found is not None
+    assert (found.life, found.run, found.generation) == ("other", 1, 1)
+    assert found.results["jb1"].status is Status.ACCEPTED
+    assert found.results["jb2"] is record.results["jb2"]
+
+
+def test_an_update_takes_up_no_create_of_another_name() -> None:
+    record = saved(release="v1")
+    entry = fired("jb1", creating=True, generation=1, owner="urn:other", release="v1")
     assert recover(record, [entry], inputs("jb1", "jb2", release="v1")).record is record
+
+
+def test_a_create_takes_up_what_was_fired_under_another_name() -> None:
+    entry = fired("jb1", creating=True, generation=1, owner="urn:old-name", release="v1")
+    assert recover(None, [entry], inputs("jb1", release="v1")).fire_ids == ("lost",)
+
+
+def test_a_create_takes_up_no_fire_by_hand() -> None:
+    entry = fired("jb1", creating=True, generation=1, owner="cli/x", release="v1")
+    assert recover(None, [entry], inputs("jb1", release="v1")).fire_ids == ()
+
+
+def test_an_update_takes_up_its_own_fire_whatever_it_was_called() -> None:
+    entry = fired("jb1", "jb2", owner="urn:old-name", release="v2")
+    assert recover(saved(release="v1"), [entry], inputs("jb1", "jb2", release="v2")).fire_ids == ("lost",)
 
 
 def test_an_interrupted_trigger_change_counts_as_fired() -> None:
@@ -111,7 +160,7 @@ def test_back_to_the_old_trigger_after_an_interrupted_change_fires(triggers: dic
 def test_an_interrupted_second_attempt_keeps_its_count() -> None:
     record = saved(release="v1")
     failed = {**record.results, "jb2": Result("jb2", Status.FAILED, attempts=1, fired_at=NOW - 60)}
-    record = Record(record.inputs, record.place, Status.PARTIALLY_FAILED, 1, failed, fire_ids=("saved",))
+    record = replace(record, status=Status.PARTIALLY_FAILED, results=failed)
     entry = fired("jb2", generation=1, attempts=2, release="v1")
     found = recover(record, [entry], inputs("jb1", "jb2", release="v1")).record
     assert found is not None

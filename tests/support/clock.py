@@ -4,11 +4,16 @@ import asyncio
 import math
 from collections.abc import Callable
 
+from cloudretry.clock import Moment
+
 START = 1_800_000_000.0
 
 
 class FakeClock:
     """Time that passes only when somebody sleeps, and then at once."""
+
+    boot = "boot-1"
+    """The boot of the machine; another one is another machine, or the same after a restart."""
 
     def __init__(self) -> None:
         self._monotonic = 1000.0
@@ -20,6 +25,9 @@ class FakeClock:
 
     def monotonic(self) -> float:
         return self._monotonic
+
+    def moment(self) -> Moment:
+        return Moment(self.now(), self.boot, self.monotonic())
 
     async def sleep(self, seconds: float) -> None:
         self.advance(seconds)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
@@ -12,9 +11,9 @@ from typing import Any
 from cloudretry import lifecycle
 from cloudretry.actions import ACTIONS, Action
 from cloudretry.errors import CloudRetryError
+from cloudretry.ledger import Fire, Journal, Ledger
 from cloudretry.lifecycle import Circumstances, Difference
 from cloudretry.model import Cloud, CloudClient, Place
-from cloudretry.run.journal import Journal
 from support.clock import FakeClock
 from support.cloud import FakeCloud
 
@@ -38,7 +37,8 @@ class FakeBackend:
     executor: Executor = field(default_factory=Inline)
     poll_interval: float | None = None
     journal: Journal | None = None
-    began: float = field(default_factory=time.time)
+    state: str = ""
+    deployment: str = ""
     configured: Place = field(default_factory=lambda: Place("eu-de", "p1"))
     connected: list[tuple[str | None, str | None]] = field(default_factory=list)
     failure: CloudRetryError | None = None
@@ -50,6 +50,23 @@ class FakeBackend:
         self.cloud.region = region or self.configured.region
         self.cloud.project_id = "" if cloud is Cloud.ALICLOUD else (project_id or self.configured.project_id)
         return self.cloud
+
+    @property
+    def emulated(self) -> bool:
+        return self.cloud.emulator
+
+    def ledger(self, action: Action[Any], place: Place) -> Ledger | None:
+        if self.journal is None:
+            return None
+        return self.journal.at(
+            {
+                "endpoint": "cloud",
+                "region": place.region,
+                "project": place.project_id,
+                "action": action.token,
+                "container": place.container,
+            }
+        )
 
     def at_hand(self, _cloud: Cloud, **_place: str | None) -> CloudClient | None:
         return None
@@ -83,6 +100,12 @@ class World:
     resource = ""
     """The resource's name in the journal; without one nothing is journalled."""
 
+    dies = False
+    """Whether the process is gone before the engine is given the outcome."""
+
+    acknowledges = True
+    """Whether the engine tells that it has saved what it was given."""
+
     def __init__(self, token: str, **inputs: Any) -> None:
         self.action: Action[Any] = ACTIONS[token]
         self.clock = FakeClock()
@@ -108,10 +131,15 @@ class World:
     def preview(self, **changes: Any) -> Difference:
         assert self.state is not None
         news = {name: value for name, value in (self.program | changes).items() if value is not None}
-        lifecycle.note_saved(self.backend, self.resource, self.state)
-        interrupted = lifecycle.is_interrupted(self.backend, self.resource, self.action, self.state)
+        asyncio.run(lifecycle.note_saved(self.backend, self.action, self.state))
+        interrupted = bool(asyncio.run(self.interrupted(news)))
         place = self.backend.inherited(self.action.cloud)
-        return lifecycle.diff(self.action, self.state, news, place, interrupted=interrupted)
+        return lifecycle.diff(
+            self.action, self.state, news, place, interrupted=interrupted, emulated=self.backend.emulated
+        )
+
+    async def interrupted(self, news: Mapping[str, Any]) -> list[Fire]:
+        return await lifecycle.found_open(self.action, news, self.state, self.backend, self.resource)
 
     def refresh(self) -> Step:
         async def read(circumstances: Circumstances) -> tuple[str, list[str], str]:
@@ -130,7 +158,8 @@ class World:
         return self._step(read, 1800.0, None)
 
     def destroy(self) -> None:
-        lifecycle.forget(self.backend, self.resource)
+        if self.state is not None:
+            asyncio.run(lifecycle.forget(self.backend, self.action, self.state))
         self.state = None
 
     def result(self, target: str) -> dict[str, Any]:
@@ -145,7 +174,7 @@ class World:
         changes: list[str] = []
         kind = "create"
         if self.state is not None:
-            difference = self.preview()
+            difference = await asyncio.to_thread(self.preview)
             changes = [change.path for change in difference.changes]
             if not changes and not replace:
                 return "same", [], ""
@@ -155,8 +184,12 @@ class World:
             done = await lifecycle.update(self.action, self.id, self.state, self.program, self.backend, circumstances)
         else:
             done = await lifecycle.create(self.action, self.program, self.backend, circumstances)
+        if self.dies:
+            return kind, changes, done.failure
+        await lifecycle.hand_over(done)
         self._keep(done)
-        lifecycle.note_handed_over(self.backend, self.resource, done.outputs)
+        if self.acknowledges:
+            await lifecycle.settle(done)
         return kind, changes, done.failure
 
     def _keep(self, done: lifecycle.Outcome) -> None:

@@ -12,7 +12,6 @@ import click
 
 from cloudretry.cli.commands import Refused, Untold, confirm, interruptible, require_terminal, run
 from cloudretry.cli.configuration import configuration_options, configured
-from cloudretry.cli.journal import BY_HAND
 from cloudretry.cli.output import Board, print_json, print_table
 from cloudretry.cli.parameters import DURATION, read_inputs, short_name, target_arguments
 
@@ -22,9 +21,9 @@ if TYPE_CHECKING:
     from cloudretry.actions import Action
     from cloudretry.backend import ConfiguredBackend
     from cloudretry.cli.looking import Sight
+    from cloudretry.ledger import Fire
     from cloudretry.lifecycle import Outcome
     from cloudretry.model import Observation
-    from cloudretry.run.journal import Entry
 
 __all__ = ["fire"]
 
@@ -67,7 +66,6 @@ def fire(
         for name in left_out:
             click.echo(f"{name} is left out: it says when a resource fires, and this fires now", err=True)
         backend = ConfiguredBackend(configured(stack, file))
-        orderly = False
         try:
             hand = _Hand(action, values, backend, timeout)
             sight = hand.look()
@@ -83,10 +81,9 @@ def fire(
                 next_step = kept if backend.journal is not None else "look at the targets with cloudretry status"
                 raise Untold(f"the outcome cannot be written ({error.strerror}); {next_step}") from error
             if code != 3:
-                hand.settle(sight, done)
-                orderly = True
+                hand.settle(done)
         finally:
-            backend.close(orderly=orderly)
+            backend.close()
     sys.exit(code)
 
 
@@ -177,14 +174,13 @@ class _Hand:
                 "Warning: the journal is switched off: if this is interrupted, the next one fires again", err=True
             )
         self.refuse_overlap(sight)
-        for resource, entry, keys in self._open_fires(sight):
-            if resource == self._resource(sight):
-                click.echo(f"{_fired(keys, entry)}, and that fire is open: it is taken up, not fired again", err=True)
+        for fire, keys in self._open_fires(sight):
+            if fire.ask.owner == self._resource(sight):
+                click.echo(f"{_fired(keys, fire)}, and that fire is open: it is taken up, not fired again", err=True)
             else:
-                whose = resource.rpartition(" ")[2]
                 click.echo(
-                    f"Warning: {_fired(keys, entry)} by {whose}, and that fire is open: its next `pulumi up` takes it "
-                    f"up. Look at it with: cloudretry journal show {entry.fire_id}",
+                    f"Warning: {_fired(keys, fire)} by {fire.ask.owner}, and that fire is open: its next `pulumi up` "
+                    f"takes it up. Look at it with: cloudretry journal show {fire.fire_id}",
                     err=True,
                 )
 
@@ -194,13 +190,13 @@ class _Hand:
         :raises Refused: one has.
         """
         prefix = self._prefix(sight)
-        for resource, entry, keys in self._open_fires(sight):
-            if resource.startswith(prefix) and resource != self._resource(sight):
-                then = self._typed(sight, resource.removeprefix(prefix).split(","))
+        for fire, keys in self._open_fires(sight):
+            if fire.ask.owner.startswith(prefix) and fire.ask.owner != self._resource(sight):
+                then = self._typed(sight, fire.ask.owner.removeprefix(prefix).split(","))
                 raise Refused(
-                    f"{_fired(keys, entry)} by `{then}`, and what became of it is open; {NOTHING}. That command takes "
+                    f"{_fired(keys, fire)} by `{then}`, and what became of it is open; {NOTHING}. That command takes "
                     "it up; or say what became of it: "
-                    f"cloudretry journal resolve {entry.fire_id} --outcome fired|not-fired"
+                    f"cloudretry journal resolve {fire.fire_id} --outcome fired|not-fired"
                 )
 
     def _typed(self, sight: Sight, keys: Sequence[str]) -> str:
@@ -209,7 +205,7 @@ class _Hand:
 
     def question(self, sight: Sight) -> str:
         """What to ask before the fire."""
-        if any(resource == self._resource(sight) for resource, _, _ in self._open_fires(sight)):
+        if any(fire.ask.owner == self._resource(sight) for fire, _ in self._open_fires(sight)):
             return "Take it up? It is fired again only if the cloud shows that the first fire had no effect"
         count = len(sight.seen)
         targets = f"{count} target{'s' if count > 1 else ''}"
@@ -253,42 +249,42 @@ class _Hand:
             show({})
             return run(firing, otherwise=INTERRUPTED)
 
-    def settle(self, sight: Sight, done: Outcome) -> None:
+    def settle(self, done: Outcome) -> None:
         """The outcome was told, so the journal need not keep it."""
+        import asyncio
+
         from cloudretry import lifecycle
 
-        lifecycle.note_handed_over(self.backend, self._resource(sight), done.outputs)
+        async def both() -> None:
+            await lifecycle.hand_over(done)
+            await lifecycle.settle(done)
+
+        asyncio.run(both())
 
     def _prefix(self, sight: Sight) -> str:
         """What the names of all fires by hand at one place begin with, in the journal."""
+        from cloudretry.run.recover import BY_HAND
+
         where = ["emulator"] * sight.emulator + [sight.place.region, sight.place.project_id, sight.place.container]
         return BY_HAND + "/".join([self.action.token, *filter(None, where), ""])
 
     def _resource(self, sight: Sight) -> str:
         return self._prefix(sight) + ",".join(sorted(sight.seen))
 
-    def _open_fires(self, sight: Sight) -> list[tuple[str, Entry, list[str]]]:
-        """The open fires of this action on any of the targets, and who fired them.
-
-        The journal does not hold the place of what a stack has fired: it may be another target of the same name.
-        """
-        from cloudretry.run.journal import revealed
-
-        if self.backend.journal is None:
+    def _open_fires(self, sight: Sight) -> list[tuple[Fire, list[str]]]:
+        """The open fires at this place on any of the targets, and these."""
+        ledger = self.backend.ledger(self.action, sight.place)
+        if ledger is None:
             return []
-        found = []
-        for records in self.backend.journal.resources():
-            mine = records.resource.startswith(self._prefix(sight))
-            if self.action.token not in records.resource or (records.resource.startswith(BY_HAND) and not mine):
-                continue
-            for entry in records.open_entries(self.backend.clock.now()):
-                fired = {target.key for target in revealed(entry, sight.seen).targets}
-                if keys := [key for key in sight.seen if key in fired]:
-                    found.append((records.resource, entry, keys))
-        return found
+        fires: dict[str, tuple[Fire, list[str]]] = {}
+        for key in sight.seen:
+            for fire in ledger.look(lambda books, key=key: books.at(key), fresh=True):  # type: ignore[misc]
+                if not fire.saved and not fire.had_no_effect:
+                    fires.setdefault(fire.fire_id, (fire, []))[1].append(key)
+        return sorted(fires.values(), key=lambda one: one[0].number)
 
 
-def _fired(keys: Sequence[str], entry: Entry) -> str:
+def _fired(keys: Sequence[str], fire: Fire) -> str:
     from cloudretry.model import rfc3339
 
-    return f"{', '.join(keys)} {'was' if len(keys) == 1 else 'were'} fired at {rfc3339(entry.at)}"
+    return f"{', '.join(keys)} {'was' if len(keys) == 1 else 'were'} fired at {rfc3339(fire.began.at)}"

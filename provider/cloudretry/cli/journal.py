@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,14 +17,13 @@ from cloudretry.cli.output import print_json, print_table
 from cloudretry.cli.parameters import PREFIX
 
 if TYPE_CHECKING:
-    from cloudretry.run.journal import Entry, Journal, ResourceJournal
+    from cloudretry.clock import Moment
+    from cloudretry.ledger import Books, Fire, Journal, Ledger
+    from cloudretry.ledger.books import Record
 
-__all__ = ["BY_HAND", "journal"]
+__all__ = ["journal"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-
-BY_HAND = "cli/"
-"""What the names of fires by hand begin with, in the place of a resource's."""
 
 NOTHING = "the record stands as it was"
 
@@ -40,13 +37,13 @@ class _FireId(click.ParamType):  # type: ignore[type-arg]  # not generic before 
         from cloudretry.errors import CloudRetryError
 
         try:
-            found = list(_open(_journal(ctx.params.get("folder"), None, None)))
+            found = _open(_journal(ctx.params.get("folder"), None, None))
         except CloudRetryError:
             return []
         return [
-            CompletionItem(fire.entry.fire_id, help=fire.resource)
-            for fire in found
-            if fire.entry.fire_id.startswith(incomplete)
+            CompletionItem(one.fire.fire_id, help=one.fire.ask.owner)
+            for one in found
+            if one.fire.fire_id.startswith(incomplete)
         ]
 
 
@@ -73,37 +70,22 @@ def journal() -> None:
 @journal.command("list")
 @_place_options
 def list_(folder: Path | None, stack: str | None, file: Path | None, as_json: bool) -> None:
-    """List the open fires, and records that cannot be read."""
+    """List the open fires."""
     kept = _journal(folder, stack, file)
-    fires, unreadable = sorted(_open(kept), key=lambda fire: fire.entry.at), kept.unreadable()
+    fires = _open(kept)
     if as_json:
-        print_json(
-            {
-                "journalDir": str(kept.folder),
-                "fires": [fire.to_json() for fire in fires],
-                "unreadable": [str(path) for path in unreadable],
-            }
-        )
+        print_json({"journalDir": str(kept.folder), "fires": [one.to_json() for one in fires]})
         return
-    if fires:
-        print_table(
-            ("fire", "age", "resource", "targets", "answer", "note"),
-            (
-                (
-                    fire.entry.fire_id,
-                    fire.age_in_words,
-                    fire.whose,
-                    ", ".join(target.key for target in fire.entry.targets),
-                    fire.answer,
-                    "a run has it now" if fire.is_held else "too old to be taken up" if fire.is_old else "",
-                )
-                for fire in fires
-            ),
-        )
-    else:
+    if not fires:
         click.echo(f"no fire is open in {kept.folder}")
-    for path in unreadable:
-        click.echo(f"cannot be read, and is not trusted: {path}")
+        return
+    print_table(
+        ("fire", "age", "resource", "targets", "answer", "note"),
+        (
+            (one.fire.fire_id, one.age_in_words, one.whose, ", ".join(one.fire.keys), one.answer, one.note)
+            for one in fires
+        ),
+    )
 
 
 @journal.command()
@@ -114,21 +96,21 @@ def show(fire_id: str, folder: Path | None, stack: str | None, file: Path | None
 
     Triggers, and targets that are secret, are digests there.
     """
-    fire = _find(_journal(folder, stack, file), fire_id)
+    one = _find(_journal(folder, stack, file), fire_id)
     if as_json:
-        print_json(fire.to_json())
+        print_json(one.to_json())
         return
-    entry = fire.entry
     lines = {
-        "fire": entry.fire_id,
-        "resource": fire.whose,
-        "backend": fire.backend,
-        "at": f"{fire.at} ({fire.age_in_words} ago)",
-        "by": fire.by,
-        "answer": fire.answer,
-        "request id": entry.request_id,
-        "folder": str(fire.records.folder),
-        "next": fire.next_words,
+        "fire": one.fire.fire_id,
+        "resource": one.whose,
+        "state": one.fire.ask.state,
+        "place": one.place,
+        "at": f"{one.at} ({one.age_in_words} ago)",
+        "by": one.by,
+        "held by": one.fire.holder.where,
+        "answer": one.answer,
+        "request id": one.fire.request_id,
+        "next": one.next_words,
     }
     for name, words in lines.items():
         if words:
@@ -138,7 +120,7 @@ def show(fire_id: str, folder: Path | None, stack: str | None, file: Path | None
         ("target", "attempt", "times before", "answer", "words"),
         (
             (target["target"], target["attempt"], target["before"], target["answer"] or "none", target["message"])
-            for target in fire.to_json()["targets"]
+            for target in one.to_json()["targets"]
         ),
     )
 
@@ -147,130 +129,177 @@ def show(fire_id: str, folder: Path | None, stack: str | None, file: Path | None
 @click.argument("fire_id", type=_FireId(), metavar="FIRE")
 @click.option(
     "--outcome",
-    required=True,
     type=click.Choice(["fired", "not-fired"]),
     help="fired: the request reached the cloud, so the next run looks what came of it. not-fired: it never did.",
 )
+@click.option("--taken-up", "word", flag_value="taken-up", help="Its run was cut off: the next run goes on from it.")
+@click.option("--fire", "word", flag_value="fire", help="It stands in a state: a create of its targets fires anew.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @_place_options
 def resolve(
-    fire_id: str, outcome: str, yes: bool, folder: Path | None, stack: str | None, file: Path | None, as_json: bool
+    fire_id: str,
+    outcome: str | None,
+    word: str | None,
+    yes: bool,
+    folder: Path | None,
+    stack: str | None,
+    file: Path | None,
+    as_json: bool,
 ) -> None:
     """Say what became of an open fire.
 
     For when you know, and the journal does not. A word in error may fire twice: look at the cloud first.
     """
+    said = [one for one in (outcome, word) if one]
+    if len(said) != 1:
+        raise click.UsageError("give one of --outcome fired, --outcome not-fired, --taken-up and --fire")
     with interruptible(f"interrupted; {NOTHING}"):
         require_terminal(yes=yes, otherwise=NOTHING)
-        fire = _find(_journal(folder, stack, file), fire_id)
-        was_fired = outcome == "fired"
-        keys, then = fire.in_doubt(fired=was_fired), fire.then(fired=was_fired)
-        click.echo(f"{fire.whose}: {', '.join(keys)}, {fire.at}, answer: {fire.answer}", err=True)
-        said = "was fired" if was_fired else "was not fired"
-        confirm(f"Note that this {said}? {then[0].upper()}{then[1:]}", yes=yes, otherwise=NOTHING)
-        _note(fire, fired=was_fired)
+        one = _find(_journal(folder, stack, file), fire_id)
+        keys, then = one.in_doubt(said[0]), one.then(said[0])
+        click.echo(f"{one.whose}: {', '.join(keys)}, {one.at}, answer: {one.answer}", err=True)
+        noted = _WORDS[said[0]]
+        confirm(f"Note that this {noted}? {then[0].upper()}{then[1:]}", yes=yes, otherwise=NOTHING)
+        one.note_word(said[0])
     if as_json:
-        print_json({"ok": True, "fire": fire.entry.fire_id, "resource": fire.resource, "outcome": outcome})
+        print_json({"ok": True, "fire": one.fire.fire_id, "resource": one.fire.ask.owner, "outcome": said[0]})
     else:
-        click.echo(f"{fire.entry.fire_id} {said}: {then}")
+        click.echo(f"{one.fire.fire_id} {noted}: {then}")
 
 
-def _note(fire: _Open, *, fired: bool) -> None:
-    with fire.records.try_lock() as mine:
-        if not mine:
-            raise Refused(f"a run works on {fire.whose} now, and settles this itself; {NOTHING}")
-        current = [entry for entry in fire.records.entries() if entry.fire_id == fire.entry.fire_id]
-        if current != [fire.entry]:
-            raise Refused(f"a run has worked on the fire {fire.entry.fire_id} meanwhile; see: cloudretry journal list")
-        if fired and fire.is_by_hand:
-            fire.records.commit([fire.entry.fire_id], now=True)
-        else:
-            fire.records.resolve(fire.entry, fired=fired)
+_WORDS = {
+    "fired": "was fired",
+    "not-fired": "was not fired",
+    "taken-up": "stands in no saved state",
+    "fire": "stands in a saved state",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """An open fire, and whose it is."""
+    """An open fire, and where it is known."""
 
-    records: ResourceJournal
-    entry: Entry
-    now: float
-    is_held: bool
-
-    @property
-    def resource(self) -> str:
-        """The resource's URN or other name, without the backend before it."""
-        return self.records.resource.rpartition(" ")[2]
+    ledger: Ledger
+    fire: Fire
+    now: Moment
 
     @property
-    def backend(self) -> str:
-        """Where the state is, without what a URL may hold of credentials."""
-        url = self.records.resource.rpartition(" ")[0]
-        return re.sub(r"://[^/@]*@", "://***@", url.partition("?")[0])
+    def place(self) -> str:
+        """The place in words."""
+        return ", ".join(f"{name} {value}" for name, value in self.ledger.place.items() if value)
 
     @property
     def is_by_hand(self) -> bool:
-        return self.resource.startswith(BY_HAND)
+        from cloudretry.run.recover import BY_HAND
+
+        return self.fire.ask.owner.startswith(BY_HAND)
+
+    @property
+    def is_held(self) -> bool:
+        from cloudretry.ledger import can_be_taken_over
+
+        return not can_be_taken_over(self.fire, self.ledger.sessions)
+
+    @property
+    def is_old(self) -> bool:
+        from cloudretry.run.recover import is_lapsed
+
+        return is_lapsed(self.fire, self.now)
 
     @property
     def whose(self) -> str:
         """The resource in words; its targets are named beside it."""
         if not self.is_by_hand:
-            return self.resource
-        token, _, where = self.resource.removeprefix(BY_HAND).removeprefix(PREFIX).partition("/")
+            return self.fire.ask.owner
+        token, _, where = self.fire.ask.owner.partition("/")[2].removeprefix(PREFIX).partition("/")
         return f"by hand, {token} at {where.rpartition('/')[0]}"
 
     @property
     def by(self) -> str:
         if self.is_by_hand:
             return "cloudretry fire"
-        return f"{'a create' if self.entry.creating else 'an update'}, generation {self.entry.generation}"
+        return f"{'a create' if self.fire.ask.creating else 'an update'}, generation {self.fire.ask.generation}"
 
-    def in_doubt(self, *, fired: bool) -> Sequence[str]:
+    @property
+    def note(self) -> str:
+        if self.is_held:
+            return "a run has it now"
+        return "too old to be taken up" if self.is_old else "saved or not, nobody knows" if self.is_doubtful else ""
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether a create of its targets could not tell if it was asked for anew."""
+        return self.fire.ask.creating and self.fire.handed
+
+    def in_doubt(self, word: str) -> Sequence[str]:
         """The targets that somebody's word is about.
 
         :raises Refused: there are none, because the cloud's own word is known.
         """
-        if fired and self.is_by_hand:
-            # Nobody but a fire by hand of the same targets would ever settle it.
-            return [target.key for target in self.entry.targets]
-        if not self.entry.unclear:
+        if word in ("taken-up", "fire") or (word == "fired" and self.is_by_hand):
+            return self.fire.keys
+        if not self.fire.unclear:
             raise Refused(
-                f"the journal holds the cloud's answer to {self.entry.fire_id} ({self.answer}), and the next run goes "
+                f"the journal holds the cloud's answer to {self.fire.fire_id} ({self.answer}), and the next run goes "
                 f"on from that; {NOTHING}"
             )
-        return self.entry.unclear
+        return self.fire.unclear
 
-    def then(self, *, fired: bool) -> str:
+    def then(self, word: str) -> str:
         """What follows from somebody's word."""
+        if word == "fire":
+            return "this fire is settled"
+        if word == "taken-up":
+            return "the next run goes on from it"
         if self.is_by_hand:
-            return "this fire is settled" if fired else "the next `cloudretry fire` may fire it"
-        return "its next run looks what came of it" if fired else "its next run may fire it"
+            return "this fire is settled" if word == "fired" else "the next `cloudretry fire` may fire it"
+        return "its next run looks what came of it" if word == "fired" else "its next run may fire it"
+
+    def note_word(self, word: str) -> None:
+        """Write somebody's word down.
+
+        :raises Refused: a run works on the fire.
+        """
+        from cloudretry.ledger import BY_HAND
+        from cloudretry.ledger import books as write
+        from cloudretry.model import Answer, FireOutcome
+
+        fire_id = self.fire.fire_id
+
+        def conclude(books: Books, _listed: Moment) -> tuple[list[Record], None]:
+            if books.get(fire_id) != self.fire:
+                raise Refused(f"a run has worked on the fire {fire_id} meanwhile; see: cloudretry journal list")
+            if self.is_held:
+                raise Refused(f"a run works on {self.whose} now, and settles this itself; {NOTHING}")
+            if word == "fire":
+                return [write.saved([fire_id])], None
+            if word == "taken-up":
+                return [write.over([fire_id], BY_HAND, handed=False)], None
+            said = Answer(FireOutcome.ACCEPTED if word == "fired" else FireOutcome.NOT_SENT)
+            answers = dict.fromkeys(self.fire.unclear, said)
+            records = [write.answer(fire_id, answers, self.fire.request_id, BY_HAND)] if answers else []
+            return [*records, *([write.saved([fire_id])] if word == "fired" and self.is_by_hand else [])], None
+
+        self.ledger.write(conclude)
 
     @property
     def at(self) -> str:
         from cloudretry.model import rfc3339
 
-        return rfc3339(self.entry.at)
-
-    @property
-    def is_old(self) -> bool:
-        from cloudretry.run.journal import ADOPTABLE
-
-        return self.now - self.entry.at > ADOPTABLE
+        return rfc3339(self.fire.began.at)
 
     @property
     def age_in_words(self) -> str:
         from cloudretry import durations
 
-        age = max(0, round(self.now - self.entry.at))
+        age = max(0, round(self.fire.age(self.now)))
         return durations.show(age if age < 3600 else age - age % 60)
 
     @property
     def answer(self) -> str:
-        if self.entry.answers is None:
+        if not self.fire.answers:
             return "none recorded"
-        counts = Counter(answer.outcome.value for answer in self.entry.answers.values())
+        counts = Counter(answer.outcome.value for answer in self.fire.answers.values())
         return ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
 
     @property
@@ -279,36 +308,42 @@ class _Open:
             return "a run has it now"
         if self.is_old:
             return "too old to be taken up; the next run leaves it alone"
-        if self.entry.answers is None:
+        if self.is_doubtful:
+            return "an update goes on from it; a create asks for your word: cloudretry journal resolve"
+        if not self.fire.answers:
             return "the next run asks the cloud what became of it, before it fires anything"
         return "the next run goes on from the answer"
 
     def to_json(self) -> dict[str, Any]:
-        answers = self.entry.answers or {}
         targets = []
-        for target in self.entry.targets:
-            answer = answers.get(target.key)
+        for target in self.fire.targets:
+            answer, word = self.fire.answers.get(target.key), self.fire.words.get(target.key)
             targets.append(
                 {
                     "target": target.key,
                     "attempt": target.attempts,
                     "before": target.before,
                     "answer": answer.outcome.value if answer else None,
+                    "foundOut": word.value if word else None,
                     "handle": answer.handle if answer else "",
                     "message": str(answer.error) if answer and answer.error else "",
                 }
             )
+        ask = self.fire.ask
         return {
-            "fire": self.entry.fire_id,
-            "resource": self.resource,
-            "backend": self.backend,
+            "fire": self.fire.fire_id,
+            "resource": ask.owner,
+            "state": ask.state,
+            "place": dict(self.ledger.place),
             "at": self.at,
-            "ageSeconds": round(self.now - self.entry.at),
-            "creating": self.entry.creating,
-            "generation": self.entry.generation,
-            "answered": self.entry.answers is not None,
-            "requestId": self.entry.request_id,
+            "ageSeconds": round(self.fire.age(self.now)),
+            "creating": ask.creating,
+            "generation": ask.generation,
+            "answered": bool(self.fire.answers),
+            "requestId": self.fire.request_id,
+            "heldBy": self.fire.holder.where,
             "held": self.is_held,
+            "handedOver": self.fire.handed,
             "adoptable": not self.is_old,
             "targets": targets,
         }
@@ -316,30 +351,27 @@ class _Open:
 
 def _journal(folder: Path | None, stack: str | None, file: Path | None) -> Journal:
     from cloudretry.backend import journal_folder
-    from cloudretry.errors import JournalError
-    from cloudretry.run.journal import Journal
+    from cloudretry.ledger import Journal
 
-    place = folder or journal_folder(configured(stack, file))
-    try:
-        if place.exists():
-            next(place.iterdir(), None)
-    except OSError as error:
-        raise JournalError(f"the journal at {place} cannot be read: {error.strerror}") from None
-    return Journal(place)
+    return Journal(folder or journal_folder(configured(stack, file)))
 
 
-def _open(kept: Journal) -> Iterator[_Open]:
-    now = time.time()
-    for records in kept.resources():
-        entries = records.entries()
-        with records.try_lock() as mine:
-            is_held = not mine
-        for entry in entries:
-            yield _Open(records, entry, now, is_held)
+def _open(kept: Journal) -> list[_Open]:
+    """The fires that are open, oldest first."""
+    from cloudretry.clock import SystemClock
+
+    now = SystemClock().moment()
+    found = [
+        _Open(ledger, fire, now)
+        for ledger in kept.places()
+        for fire in ledger.look(lambda books: list(books.fires()))
+        if not fire.saved and not fire.had_no_effect
+    ]
+    return sorted(found, key=lambda one: one.fire.began.at)
 
 
 def _find(kept: Journal, fire_id: str) -> _Open:
-    found = [fire for fire in _open(kept) if fire.entry.fire_id.startswith(fire_id)]
+    found = [one for one in _open(kept) if one.fire.fire_id.startswith(fire_id)]
     if len(found) != 1:
         many = f"{len(found)} open fires begin with" if found else "there is no open fire"
         raise Refused(f"{many} {fire_id} in {kept.folder}; see: cloudretry journal list")

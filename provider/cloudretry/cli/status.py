@@ -72,7 +72,7 @@ def status(
             sight = asyncio.run(lookout(asyncio.Event()).look())
             _show(sight, as_json=as_json)
     finally:
-        backend.close(orderly=False)
+        backend.close()
     sys.exit(3 if not sight.settled else 1 if sight.failed else 0)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from cloudretry.model import Cloud, CloudClient, Place
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from cloudretry.clouds.limits import ServiceLimits
     from cloudretry.config import ProviderConfig
 
-__all__ = ["connect", "inherited"]
+__all__ = ["connect", "endpoint", "inherited"]
 
 
 def connect(
@@ -61,3 +62,30 @@ def inherited(cloud: Cloud, config: ProviderConfig, *, emulated: bool) -> Place:
     from cloudretry.clouds import alicloud_profile
 
     return Place(alicloud_profile.region(config, emulated=emulated))
+
+
+def endpoint(cloud: Cloud, config: ProviderConfig, service: str, region: str, *, emulator_url: str | None) -> str:
+    """Where the requests of a service in this region go: ``host``, or ``host:port`` or ``host/path`` where it is not
+    the usual one. Asks nobody.
+
+    :raises ConfigurationError: the configuration names two sites of the cloud.
+    """
+    if emulator_url is not None:
+        return f"emulator {_origin(emulator_url)}"
+    if cloud is Cloud.HUAWEICLOUD:
+        from cloudretry.clouds import huaweicloud_sites
+
+        return _origin(huaweicloud_sites.endpoints(config, region)[service])
+    from cloudretry.clouds import alicloud_profile
+
+    return _origin(alicloud_profile.endpoint_of(config, region))
+
+
+def _origin(url: str) -> str:
+    """The URL as it is the same however it is spelt, without credentials."""
+    parts = urlsplit(url)
+    if not parts.hostname:
+        return url
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    port = f":{parts.port}" if parts.port not in (None, usual) else ""
+    return f"{parts.hostname.lower().rstrip('.')}{port}{parts.path.rstrip('/')}"

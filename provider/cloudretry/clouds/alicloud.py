@@ -189,7 +189,7 @@ def connect(
         raise InvalidInput("region", str(error)) from None
     return AlicloudClient(
         region=where,
-        endpoint=(emulator_url or config.alicloud.endpoint or f"https://ehpc.{where}.aliyuncs.com").rstrip("/"),
+        endpoint=emulator_url.rstrip("/") if emulator_url else alicloud_profile.endpoint_of(config, where),
         keys=(lambda: fixed) if emulator_url else keys_of(config),
         transport=Transport(
             connect_timeout=config.connect_timeout,

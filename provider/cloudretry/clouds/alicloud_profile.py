@@ -9,7 +9,7 @@ from cloudretry.config import GIVEN, ProviderConfig
 from cloudretry.errors import ConfigurationError, CredentialsError
 from cloudretry.folders import expanded, read_text
 
-__all__ = ["CLI_FILE", "NONE_FOUND", "chosen_kind", "profile_region", "region"]
+__all__ = ["CLI_FILE", "NONE_FOUND", "chosen_kind", "endpoint_of", "profile_region", "region"]
 
 CLI_FILE = "~/.aliyun/config.json"
 """Where the Alibaba Cloud CLI keeps its profiles."""
@@ -22,6 +22,11 @@ NONE_FOUND = (
     "ALIBABA_CLOUD_PROFILE. To try without an account: pulumi config set cloudretry:emulator embedded, or "
     "CLOUDRETRY_EMULATOR=embedded in the environment."
 )
+
+
+def endpoint_of(config: ProviderConfig, region: str) -> str:
+    """The URL of E-HPC in a region."""
+    return (config.alicloud.endpoint or f"https://ehpc.{region}.aliyuncs.com").rstrip("/")
 
 
 def chosen_kind(config: ProviderConfig) -> str:

@@ -2,7 +2,7 @@
 
 The table "when it fires" is :func:`diff` and :func:`cloudretry.run.decide.decide`: the first says what a change means
 before it happens, the second who is fired when it does. Both compare new inputs with what the outputs recorded.
-A delete calls nothing; :func:`forget` clears what the journal knows of the resource.
+A delete calls nothing; :func:`forget` settles what the journal has of the resource.
 """
 
 from cloudretry.inputs import check
@@ -11,7 +11,7 @@ from cloudretry.lifecycle.circumstances import DEFAULT_TIMEOUT, Backend, Circums
 from cloudretry.lifecycle.claims import Claims
 from cloudretry.lifecycle.difference import NOWHERE, Change, ChangeKind, Difference, diff
 from cloudretry.lifecycle.forecast import Forecast, forecast
-from cloudretry.lifecycle.journaling import forget, is_interrupted, note_handed_over, note_saved
+from cloudretry.lifecycle.journaling import forget, found_open, hand_over, note_saved, settle
 from cloudretry.lifecycle.outlook import Outlook
 from cloudretry.lifecycle.reading import read, recorded_inputs
 
@@ -32,12 +32,13 @@ __all__ = [
     "diff",
     "forecast",
     "forget",
-    "is_interrupted",
+    "found_open",
+    "hand_over",
     "not_fired",
-    "note_handed_over",
     "note_saved",
     "preview_outputs",
     "read",
     "recorded_inputs",
+    "settle",
     "update",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,16 +10,16 @@ from typing import Any
 from cloudretry.actions import Action
 from cloudretry.actions.base import ActionInputs
 from cloudretry.inputs import UNKNOWN, given, is_unknown, parse
+from cloudretry.ledger import Ask, TriggerMark
 from cloudretry.lifecycle.circumstances import Backend, Circumstances, Outcome, open_session
 from cloudretry.lifecycle.difference import check_pinned
 from cloudretry.lifecycle.failure import failure_text
 from cloudretry.lifecycle.identifier import new_id
-from cloudretry.lifecycle.journaling import alone, note_saved, records_of
+from cloudretry.lifecycle.journaling import asker_at, note_saved, take_up
 from cloudretry.model import Place, Result, Status, rfc3339
-from cloudretry.record import HISTORY_LENGTH, PLACE, Record, history_entry, verdict
+from cloudretry.record import HISTORY_LENGTH, LIFE, PLACE, Record, history_entry, verdict
 from cloudretry.run import Plan, Ran, Reason, decide, run
-from cloudretry.run.journal import RunJournal, TriggerMark, revealed
-from cloudretry.run.recover import recover
+from cloudretry.run.recover import Recovered, Wanted, recover
 
 __all__ = ["create", "not_fired", "preview_outputs", "update"]
 
@@ -48,8 +49,8 @@ async def update(
     """
     record = Record.from_outputs(action, outputs)
     inputs = parse(action, values)
-    check_pinned(record.place, given(values), backend.inherited(action.cloud))
-    note_saved(backend, circumstances.resource, outputs)
+    check_pinned(record, given(values), backend.inherited(action.cloud), emulated=backend.emulated)
+    await note_saved(backend, action, outputs)
     return await _carry_out(action, record, given(values), inputs, backend, circumstances, resource_id=identifier)
 
 
@@ -65,7 +66,7 @@ def not_fired(action: Action[Any], values: Mapping[str, Any], why: str) -> Outco
     }
     container = str(values.get(action.container_property, ""))
     place = Place(inputs.region or "", getattr(inputs, "project_id", None) or "", container)
-    record = Record(_own_inputs(given(values)), place, Status.FAILED, generation=1, results=results)
+    record = Record(_own_inputs(given(values)), place, Status.FAILED, 1, results, life=secrets.token_hex(8))
     return Outcome(new_id(action, record), record.to_outputs(action), why)
 
 
@@ -82,7 +83,7 @@ def preview_outputs(
             done = _recorded(action, record, known, inputs, plan, Ran(dict(plan.results)), record.place, now)
             dated = {} if plan.reason is Reason.SETTINGS else {"history": UNKNOWN}
             return {**done.to_outputs(action), **dated}
-    decided = ("status", "firedAt", "fireIds", "requestIds", "results", "history", "emulator", "generation")
+    decided = (LIFE, "status", "firedAt", "fireIds", "requestIds", "results", "history", "emulator", "generation")
     names = {model_field.alias for model_field in action.inputs.model_fields.values()}
     place: dict[str, Any] = {name: (outputs or {}).get(name, UNKNOWN) for name in PLACE if name in names}
     extra = dict.fromkeys(action.outputs([]), UNKNOWN)
@@ -100,38 +101,68 @@ async def _carry_out(
     resource_id: str,
 ) -> Outcome:
     started = backend.clock.now()
-    records = records_of(backend, circumstances.resource)
-    async with alone(records, backend, circumstances):
+    session = None
+    if saved is None:
+        session = await open_session(action, None, inputs, backend, circumstances)
+        place, emulator = session.place, session.client.emulator
+    else:
+        place, emulator = saved.place, saved.emulator
+    asker = asker_at(backend, action, place, circumstances)
+    found, left = Recovered(saved), _NOTHING_LEFT
+    if asker is not None:
         keys = [target.key for target in action.targets(inputs)]
-        open_fires = records.open_entries(started, backend.began) if records is not None else []
-        found = recover(saved, [revealed(entry, keys) for entry in open_fires], inputs)
-        if found.words:
-            circumstances.notice(found.words)
-        for path in records.clean(started) if records is not None else []:
-            circumstances.notice(f"a journal record that cannot be read was set aside as {path}, and is not trusted")
-        plan = decide(action, found.record, inputs, started)
-        if found.fire_ids and plan.reason is Reason.SETTINGS:
-            plan = replace(plan, reason=Reason.RESUME)
-        if plan.reason is Reason.ADOPTED:
-            circumstances.progress("adopted as imported: nothing is fired until a trigger changes")
-        if plan.idle and saved is not None:
-            place, emulator, ran = saved.place, saved.emulator, Ran(dict(plan.results), dict(plan.blocked))
-        else:
-            session = await open_session(action, saved, inputs, backend, circumstances)
-            place, emulator = session.place, session.client.emulator
-            if records is not None:
-                mark = TriggerMark.of(inputs.triggers)
-                session = replace(
-                    session, journal=RunJournal(records, saved is None, plan.generation, mark, circumstances.is_secret)
-                )
-            ran = await run(session, plan)
-        done = _recorded(action, found.record, values, inputs, plan, ran, place, started, emulator=emulator)
-        done = replace(done, fire_ids=tuple(dict.fromkeys((*found.fire_ids, *done.fire_ids))))
+        wanted = Wanted(
+            circumstances.resource, saved, keys, inputs.triggers, asker.session, backend.state, backend.deployment
+        )
+        mine, left = await take_up(asker, wanted, backend, circumstances)
+        found = recover(saved, mine, inputs)
+    if found.words:
+        circumstances.notice(found.words)
+    plan = decide(action, found.record, inputs, started)
+    if found.fire_ids and plan.reason is Reason.SETTINGS:
+        plan = replace(plan, reason=Reason.RESUME)
+    if plan.reason is Reason.ADOPTED:
+        circumstances.progress("adopted as imported: nothing is fired until a trigger changes")
+    life, last_run = _life(found.record)
+    ran = Ran(dict(plan.results), dict(plan.blocked))
+    if not plan.idle or saved is None:
+        session = session or await open_session(action, saved, inputs, backend, circumstances)
+        place, emulator = session.place, session.client.emulator
+        if asker is not None:
+            mark = TriggerMark.of(inputs.triggers)
+            asker.ask = Ask(
+                owner=circumstances.resource,
+                life=life,
+                run=last_run + 1,
+                generation=plan.generation,
+                creating=saved is None,
+                triggers=mark,
+                state=backend.state,
+                deployment=backend.deployment,
+            )
+            session = replace(session, asker=asker)
+        ran = await run(session, plan, left)
+    done = _recorded(action, found.record, values, inputs, plan, ran, place, started, emulator=emulator)
+    done = replace(
+        done,
+        fire_ids=tuple(dict.fromkeys((*found.fire_ids, *done.fire_ids))),
+        life=life,
+        run=last_run + bool(ran.fires),
+    )
     return Outcome(
         resource_id or new_id(action, done),
         done.to_outputs(action),
         failure_text(action, done, inputs, ran, backend.clock.now()),
+        asker,
     )
+
+
+_NOTHING_LEFT: Mapping[str, float] = {}
+
+
+def _life(record: Record | None) -> tuple[str, int]:
+    """The life of the resource, minted where it begins, and how often it has fired."""
+    return (record.life, record.run) if record is not None and record.life else (secrets.token_hex(8), 0)
 
 
 def _recorded(
@@ -173,6 +204,8 @@ def _recorded(
         request_ids=ran.request_ids or kept.request_ids,
         emulator=kept.emulator if emulator is None else emulator,
         history=history,
+        life=kept.life,
+        run=kept.run,
     )
 
 

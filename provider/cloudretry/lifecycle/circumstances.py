@@ -13,10 +13,10 @@ from typing import Any, Protocol
 from cloudretry.actions import Action
 from cloudretry.actions.base import ActionInputs
 from cloudretry.clock import Clock
+from cloudretry.ledger import Asker, Ledger
 from cloudretry.model import Cloud, CloudClient, Place
 from cloudretry.record import Record
 from cloudretry.run import Session
-from cloudretry.run.journal import Journal
 from cloudretry.run.looker import Looker
 
 __all__ = ["DEFAULT_TIMEOUT", "Backend", "Circumstances", "Outcome", "open_session"]
@@ -31,9 +31,15 @@ class Backend(Protocol):
     clock: Clock
     executor: Executor
     poll_interval: float | None
-    journal: Journal | None
-    began: float
-    """When the process began, in seconds since the epoch: the state that it is shown is no newer."""
+    state: str
+    """Where the state is kept, as far as that is known, without credentials."""
+    deployment: str
+    """The engine that runs the program, as far as that is known."""
+    emulated: bool
+    """Whether no real cloud is called."""
+
+    def ledger(self, action: Action[Any], place: Place) -> Ledger | None:
+        """The ledger of a place; ``None`` if no journal is kept, or the place is not known well enough. Asks nobody."""
 
     def connect(self, cloud: Cloud, *, region: str | None, project_id: str | None) -> CloudClient:
         """A client for this place that knows its project; values that are ``None`` come from the configuration. May ask
@@ -54,7 +60,7 @@ class Backend(Protocol):
 class Circumstances:
     """How one call may proceed.
 
-    ``resource`` names the resource in the journal; without one nothing is journalled. ``timeout`` is in seconds.
+    ``resource`` is the resource's name; without one nothing is journalled. ``timeout`` is in seconds.
     Runs of one event loop that share a ``looker`` share their status calls.
     ``is_secret`` tells a target that must not be written down.
     ``progress`` takes lines that the next one replaces, ``notice`` lines that stay. ``jitter`` gives the random part
@@ -73,11 +79,15 @@ class Circumstances:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a create, update or read leaves behind. ``failure`` is what fails the ``up``; the outputs stay valid."""
+    """What a create, update or read leaves behind. ``failure`` is what fails the ``up``; the outputs stay valid.
+
+    ``asker`` is the run's part in the ledger, to which the front says what becomes of the outcome.
+    """
 
     resource_id: str
     outputs: dict[str, Any]
     failure: str = ""
+    asker: Asker | None = None
 
 
 async def open_session(
@@ -111,6 +121,7 @@ async def open_session(
         deadline=deadline,
         cancelled=circumstances.cancelled,
         progress=circumstances.progress,
+        notice=circumstances.notice,
         jitter=circumstances.jitter,
         looker=circumstances.looker,
         poll_interval=backend.poll_interval,

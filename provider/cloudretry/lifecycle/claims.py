@@ -9,7 +9,7 @@ from typing import Any
 from cloudretry.actions import Action
 from cloudretry.errors import InvalidInput
 from cloudretry.inputs import Unknown, named_targets, property_path
-from cloudretry.record import PLACE
+from cloudretry.model import Place
 
 __all__ = ["Claims"]
 
@@ -22,9 +22,14 @@ class Claims:
         self._claimed: dict[str, set[tuple[Any, ...]]] = {}
         self._lock = Lock()
 
-    def take(self, owner: str, action: Action[Any], values: Mapping[str, Any]) -> list[InvalidInput]:
-        """Give the targets to ``owner`` (a URN or the like), instead of those it had; say which another one has."""
-        place = tuple(values.get(name) for name in (*PLACE, action.container_property))
+    def take(self, owner: str, action: Action[Any], values: Mapping[str, Any], inherited: Place) -> list[InvalidInput]:
+        """Give the targets to ``owner`` (a URN or the like), instead of those it had; say which another one has.
+
+        A resource that names no region or project has the ``inherited`` one.
+        """
+        region = values.get("region") or inherited.region
+        project = values.get("projectId") or (inherited.project_id if region == inherited.region else "")
+        place = (region, project, values.get(action.container_property))
         if any(isinstance(part, Unknown) for part in place):
             return []
         taken = []

@@ -56,18 +56,21 @@ def diff(
     inherited: Place,
     *,
     interrupted: bool = False,
+    emulated: bool | None = None,
 ) -> Difference:
     """How the new inputs differ from what was recorded, and whether there is work left. Calls nothing.
 
-    ``interrupted`` says that the journal has a fire that the record does not know.
+    ``interrupted`` says that the journal has a fire that the record does not know; ``emulated`` that an `up` would call
+    no real cloud (``None``: that is not to be compared).
 
-    :raises PinnedPlaceChanged: an inherited project or region is not the recorded one.
+    :raises PinnedPlaceChanged: an inherited project or region is not the recorded one, or the record is of the emulator
+        and a cloud is configured now, or the other way round.
     """
     record = Record.from_outputs(action, outputs)
     values = given(news)
     changes = _identity_changes(action, record, values)
     if not changes:
-        check_pinned(record.place, values, inherited)
+        check_pinned(record, values, inherited, emulated=emulated)
     changes += _trigger_changes(record, values)
     changes += _target_changes(action, record, values)
     changes += _setting_changes(action, record, values)
@@ -81,13 +84,22 @@ def diff(
     return Difference(tuple(changes))
 
 
-def check_pinned(place: Place, values: Mapping[str, Any], inherited: Place) -> None:
-    """Refuse an inherited project or region that is not the one the resource was created in.
+def check_pinned(record: Record, values: Mapping[str, Any], inherited: Place, *, emulated: bool | None) -> None:
+    """Refuse an inherited project or region that is not the one the resource was created in, and a cloud in the place
+    of the emulator.
 
     An inherited project belongs to the inherited region; a resource in another region does not inherit it.
 
     :raises PinnedPlaceChanged: names both.
     """
+    if emulated is not None and record.emulator is not emulated:
+        was, now = ("the emulator", "a real cloud") if record.emulator else ("a real cloud", "the emulator")
+        raise PinnedPlaceChanged(
+            f"emulator: the resource was fired on {was}, and the provider is now configured for {now}, where nothing "
+            "was fired for it. To fire it there, replace it (`pulumi up --replace URN`) or remove it from the state "
+            "first"
+        )
+    place = record.place
     if inherited.region and values.get("region", inherited.region) != inherited.region:
         inherited = NOWHERE
     for name, pinned, configured in zip(

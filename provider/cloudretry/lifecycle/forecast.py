@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cloudretry.actions import Action
 from cloudretry.actions.base import FireWhen
 from cloudretry.inputs import given, is_unknown, parse
+from cloudretry.ledger import Fire
+from cloudretry.lifecycle.reading import is_failed_since
 from cloudretry.model import Target
 from cloudretry.record import Record
 from cloudretry.run import Plan, Reason, decide
+from cloudretry.run.recover import recover
 
 __all__ = ["NAMED", "Forecast", "forecast"]
 
@@ -40,27 +43,36 @@ def forecast(
     outputs: Mapping[str, Any] | None,
     now: float,
     *,
-    interrupted: bool,
+    interrupted: Sequence[Fire] = (),
     is_secret: Callable[[str], bool] = lambda _trigger: False,
 ) -> Forecast:
     """What these inputs would make of the recorded outputs.
 
-    ``interrupted`` says that the journal has a fire that the outputs do not know: what becomes of it is for the run to
-    find out. ``now`` is seconds since the epoch. ``is_secret`` tells a trigger whose values must not be shown.
+    ``interrupted`` are the fires of the journal that the outputs do not know and that the run would take up. ``now`` is
+    seconds since the epoch. ``is_secret`` tells a trigger whose values must not be shown.
     """
-    if interrupted:
-        return Forecast("would take up a fire that was interrupted")
     if is_unknown(given(values)):
+        if interrupted:
+            return Forecast("would take up a fire that was interrupted")
         return Forecast(
             "would fire" if outputs is None else "would fire if a trigger or a target turns out to have changed"
         )
-    record = None if outputs is None else Record.from_outputs(action, outputs)
     inputs = parse(action, values)
+    record = recover(None if outputs is None else Record.from_outputs(action, outputs), interrupted, inputs).record
     plan = decide(action, record, inputs, now)
     said = []
+    if interrupted:
+        taken = {key for fire in interrupted for key in fire.keys}
+        what = f"{len(interrupted)} fires" if len(interrupted) > 1 else "a fire"
+        said.append(
+            f"would take up {what} that {'were' if len(interrupted) > 1 else 'was'} interrupted, of "
+            f"{_targets(len(taken))}"
+        )
     if plan.fire:
         looks = " that can be retried" if inputs.fire_when is FireWhen.RETRYABLE else ""
         why = {Reason.TARGETS: ": added", Reason.FAILED: ": failed in the last run"}.get(plan.reason, "")
+        if plan.reason is Reason.FAILED and all(is_failed_since(plan.results[target.key]) for target in plan.fire):
+            why = ": failed since the last run"
         if record is not None and plan.reason is Reason.TRIGGERS:
             why = f": {_changed(plan, record.triggers, inputs.triggers, is_secret)}"
         said.append(f"would fire {_targets(len(plan.fire))}{looks}{why}")

@@ -1,87 +1,182 @@
-"""Where the lifecycle and the journal meet: what is open, what is saved, and who may work on a resource."""
+"""Where the lifecycle and the ledger meet: which open fires a run takes up, and when a fire is settled.
+
+A fire is settled when a saved state is known to hold it: a call of the engine shows outputs that came after it
+(:func:`note_saved`), or the engine has acknowledged the save (:func:`settle`).
+"""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from cloudretry.actions import Action
 from cloudretry.clock import pause
-from cloudretry.errors import CloudRetryError
-from cloudretry.inputs import is_unknown
-from cloudretry.lifecycle.circumstances import Backend, Circumstances
+from cloudretry.errors import CloudRetryError, FireInDoubt, JournalError
+from cloudretry.inputs import given, is_unknown, named_targets
+from cloudretry.ledger import Asker, Books, Fire, Ledger, can_be_taken_over
+from cloudretry.ledger import books as write
+from cloudretry.lifecycle.circumstances import Backend, Circumstances, Outcome
+from cloudretry.model import Place, rfc3339
 from cloudretry.record import Record
-from cloudretry.run.journal import ResourceJournal
-from cloudretry.run.recover import concerns
+from cloudretry.run.others import left_by
+from cloudretry.run.recover import Wanted, in_doubt, is_lapsed, open_fires
 
-__all__ = ["alone", "forget", "is_interrupted", "note_handed_over", "note_saved", "records_of"]
+__all__ = ["asker_at", "forget", "found_open", "hand_over", "note_saved", "settle", "take_up"]
 
-LOCK_CHECK = 0.5
-"""Seconds between two looks whether another run has let go of the resource."""
+T = TypeVar("T")
 
+NOWHERE = Place("")
 
-def records_of(backend: Backend, resource: str) -> ResourceJournal | None:
-    """The resource's part of the journal, if there is one."""
-    return backend.journal.of(resource) if backend.journal is not None and resource else None
-
-
-def note_saved(backend: Backend, resource: str, outputs: Mapping[str, Any]) -> None:
-    """The engine shows these outputs as old state: their fires need no record any more."""
-    records = records_of(backend, resource)
-    if records is not None and outputs.get("fireIds"):
-        records.commit(outputs["fireIds"])
+LEDGER_CHECK = 0.5
+"""Seconds between two looks whether another run has ended."""
 
 
-def note_handed_over(backend: Backend, resource: str, outputs: Mapping[str, Any]) -> None:
-    """The engine is about to be handed these outputs to save. The last thing that a front does before it answers."""
-    records = records_of(backend, resource)
-    if backend.journal is not None and records is not None:
-        backend.journal.replied(records, tuple(outputs.get("fireIds", ())))
+def asker_at(backend: Backend, action: Action[Any], place: Place, circumstances: Circumstances) -> Asker | None:
+    """A run's part in the ledger of its place, if one is kept."""
+    ledger = backend.ledger(action, place) if circumstances.resource else None
+    return Asker(ledger, backend.clock, circumstances.is_secret) if ledger is not None else None
 
 
-def is_interrupted(
-    backend: Backend,
-    resource: str,
-    action: Action[Any],
-    outputs: Mapping[str, Any] | None,
-    triggers: Mapping[str, Any] | None = None,
-) -> bool:
-    """Whether a fire is open that the saved state does not know, and that the next run takes up.
+async def take_up(
+    asker: Asker, wanted: Wanted, backend: Backend, circumstances: Circumstances
+) -> tuple[list[Fire], dict[str, float]]:
+    """The open fires that this run goes on from, and by when a request for their targets can have left.
 
-    Without ``outputs`` that is the fire of a create with these ``triggers``, as far as a preview knows them.
+    Waits for another run that is at work on them, and becomes their holder.
+
+    :raises CloudRetryError: another run did not end in time, or nobody can tell what a fire was; nothing was fired.
     """
-    records = records_of(backend, resource)
-    if records is None or records.is_empty or is_unknown(triggers):
-        return False
-    record = None if outputs is None else Record.from_outputs(action, outputs)
-    wanted = (triggers or {}) if record is None else record.triggers
-    return any(concerns(record, entry, wanted) for entry in records.open_entries(backend.clock.now()))
-
-
-def forget(backend: Backend, resource: str) -> None:
-    """The resource is deleted: a later one of its name is another."""
-    records = records_of(backend, resource)
-    if records is not None:
-        records.commit_all()
-
-
-@contextlib.asynccontextmanager
-async def alone(records: ResourceJournal | None, backend: Backend, circumstances: Circumstances) -> AsyncIterator[None]:
-    """Hold the resource against other runs on this machine, waiting for one that has it.
-
-    :raises CloudRetryError: it did not let go in time.
-    """
-    deadline = backend.clock.monotonic() + circumstances.timeout
+    ledger, deadline = asker.ledger, backend.clock.monotonic() + circumstances.timeout
     while True:
-        with records.try_lock() if records is not None else contextlib.nullcontext(True) as mine:
-            if mine:
-                yield
-                return
-        circumstances.progress("another run on this machine works on this resource; waiting for it")
+        mine, unclear = await _noting(ledger, ledger.look, lambda books: _of_mine(books, wanted), fresh=True)
+        at_work = [
+            fire
+            for fire in (*mine, *unclear)
+            if fire.holder.session != asker.session and not can_be_taken_over(fire, ledger.sessions)
+        ]
+        if not at_work:
+            break
+        who = f"another run works on this resource ({at_work[0].holder.where})"
+        circumstances.progress(f"{who}; waiting for it")
         if circumstances.cancelled.is_set() or backend.clock.monotonic() >= deadline:
-            raise CloudRetryError(
-                "another run on this machine works on this resource; nothing was fired. Run it again when that "
-                "has ended"
-            )
-        await pause(backend.clock, LOCK_CHECK, circumstances.cancelled)
+            raise CloudRetryError(f"{who}; nothing was fired. Run it again when that has ended")
+        await pause(backend.clock, LEDGER_CHECK, circumstances.cancelled)
+    now = backend.clock.moment()
+    for fire in [fire for fire in mine if is_lapsed(fire, now)]:
+        mine.remove(fire)
+        circumstances.notice(
+            f"a fire of {', '.join(fire.keys[:3])} at {rfc3339(fire.began.at)} was interrupted more than a day ago: it "
+            "is not taken up any more"
+        )
+    if doubtful := [fire for fire in mine if in_doubt(fire, wanted)]:
+        raise FireInDoubt(_doubt(doubtful[0]))
+    if mine or unclear:
+        await _noting(ledger, asker.take_over, [*mine, *unclear])
+    left = {key: left_by(fire, backend.clock.monotonic(), now) for fire in (*unclear, *mine) for key in fire.unclear}
+    return mine, left
+
+
+def _of_mine(books: Books, wanted: Wanted) -> tuple[list[Fire], list[Fire]]:
+    """The fires that the state does not hold, and those that it does and that are still unclear."""
+    mine = open_fires(books, wanted)
+    known = books.of_life(wanted.record.life) if wanted.record is not None else []
+    taken = {fire.fire_id for fire in mine}
+    return mine, [fire.revealed(wanted.keys) for fire in known if fire.unclear and fire.fire_id not in taken]
+
+
+def _doubt(fire: Fire) -> str:
+    keys, at = ", ".join(fire.keys[:3]), rfc3339(fire.began.at)
+    return (
+        f"{keys} {'was' if len(fire.keys) == 1 else 'were'} fired for {fire.ask.owner} at {at}, and the engine was "
+        "given the outcome, but whether it was saved is not known. Nothing was fired. Was that run cut off: "
+        f"`cloudretry journal resolve {fire.fire_id} --taken-up`. Do you ask for another fire (--replace, taint, a "
+        f"resource that was removed from the state): `cloudretry journal resolve {fire.fire_id} --fire`. Then run it "
+        "again"
+    )
+
+
+async def found_open(
+    action: Action[Any], values: Mapping[str, Any], outputs: Mapping[str, Any] | None, backend: Backend, owner: str
+) -> list[Fire]:
+    """The open fires that the next run of this resource would take up, as far as its place is known without asking.
+
+    Waits for nobody and writes nothing.
+
+    :raises JournalError: the journal cannot be read.
+    """
+    record = None if outputs is None else Record.from_outputs(action, outputs)
+    known = given(values)
+    ledger = backend.ledger(action, record.place if record is not None else _place(action, known, backend))
+    triggers = known.get("triggers", {})
+    if ledger is None or is_unknown(triggers):
+        return []
+    keys = [key for _, key in named_targets(action, known)]
+    me = ledger.sessions.holder.session
+    wanted = Wanted(owner, record, keys, triggers, me, backend.state, backend.deployment)
+    now = backend.clock.moment()
+    found = await _noting(ledger, ledger.look, lambda books: open_fires(books, wanted))
+    return [fire for fire in found if not is_lapsed(fire, now)]
+
+
+def _place(action: Action[Any], values: Mapping[str, Any], backend: Backend) -> Place:
+    """Where a resource that is to be created will be; empty as far as only the cloud could tell."""
+    inherited = backend.inherited(action.cloud)
+    region = values.get("region") or inherited.region
+    project = values.get("projectId") or (inherited.project_id if region == inherited.region else "")
+    container = values.get(action.container_property, "")
+    return NOWHERE if is_unknown((region, project, container)) else Place(region, project, container)
+
+
+async def note_saved(backend: Backend, action: Action[Any], outputs: Mapping[str, Any]) -> None:
+    """The engine shows these outputs as old state: the fires of this life up to there are settled."""
+    record = Record.from_outputs(action, outputs)
+    await _settle(backend.ledger(action, record.place), record.life, record.run)
+
+
+async def forget(backend: Backend, action: Action[Any], outputs: Mapping[str, Any]) -> None:
+    """The resource with these outputs is deleted: this life of it has no use for its fires any more."""
+    record = Record.from_outputs(action, outputs)
+    await _settle(backend.ledger(action, record.place), record.life, None)
+
+
+async def _settle(ledger: Ledger | None, life: str, run: int | None) -> None:
+    if ledger is None:
+        return
+
+    def unsaved(books: Books) -> list[str]:
+        fires = books.of_life(life)
+        return [fire.fire_id for fire in fires if not fire.saved and (run is None or fire.ask.run <= run)]
+
+    with contextlib.suppress(JournalError):
+        if fire_ids := await _noting(ledger, ledger.look, unsaved):
+            await _noting(ledger, _note, ledger, fire_ids)
+
+
+def _note(ledger: Ledger, fire_ids: list[str]) -> None:
+    ledger.write(lambda _books, _listed: ([write.saved(fire_ids)], None), durable=False)
+
+
+async def hand_over(done: Outcome) -> None:
+    """The engine is about to be given the outcome to save: the last thing that a front does before it answers.
+
+    Where that cannot be noted the fires stay open, and a later call that shows the state settles them.
+    """
+    if done.asker is not None and done.asker.held:
+        with contextlib.suppress(JournalError):
+            await _noting(done.asker.ledger, done.asker.end, handed=True)
+
+
+async def settle(done: Outcome) -> None:
+    """The engine has acknowledged that it has saved the outcome."""
+    if done.asker is not None and done.asker.held:
+        with contextlib.suppress(JournalError):
+            await _noting(done.asker.ledger, _note, done.asker.ledger, list(done.asker.held))
+
+
+async def _noting(ledger: Ledger, function: Callable[..., T], *arguments: Any, **named: Any) -> T:
+    def call() -> T:
+        return function(*arguments, **named)
+
+    return await asyncio.get_running_loop().run_in_executor(ledger.executor, call)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,7 @@ from cloudretry.record import PLACE, Record, verdict
 from cloudretry.run import look
 from cloudretry.run.wait import STALE_GRACE, settled, took_hold, was_moving
 
-__all__ = ["read", "recorded_inputs"]
+__all__ = ["is_failed_since", "read", "recorded_inputs"]
 
 
 async def read(
@@ -32,7 +33,7 @@ async def read(
     """
     if not outputs.get("status"):
         return await _import(action, identifier, backend, circumstances)
-    note_saved(backend, circumstances.resource, outputs)
+    await note_saved(backend, action, outputs)
     record = Record.from_outputs(action, outputs)
     inputs = parse(action, record.inputs)
     session = await open_session(action, record, inputs, backend, circumstances)
@@ -60,6 +61,14 @@ def recorded_inputs(action: Action[Any], outputs: Mapping[str, Any]) -> dict[str
     return {**{name: value for name, value in place.items() if value}, **record.inputs}
 
 
+_SINCE = "it has failed since"
+
+
+def is_failed_since(result: Result) -> bool:
+    """Whether a refresh has found the target failed, after a run that ended well."""
+    return result.status is Status.FAILED and result.error_message.startswith(_SINCE)
+
+
 def _noted(action: Action[Any], result: Result, seen: Observation, now: float, *, reconcile: bool) -> Result:
     if seen.missing:
         return replace(result, cloud_status="NotFound")
@@ -69,7 +78,7 @@ def _noted(action: Action[Any], result: Result, seen: Observation, now: float, *
     noted = replace(result, cloud_status=seen.cloud_status)
     failed_since = reconcile and seen.means is StateClass.FAILED and seen.retryable
     if failed_since and _is_closed(result, now):
-        words = f"it has failed since{f': {seen.message}' if seen.message else ''}"
+        words = f"{_SINCE}{f': {seen.message}' if seen.message else ''}"
         return replace(noted, status=Status.FAILED, error_code=seen.error_code, error_message=words, skipped_reason="")
     return noted
 
@@ -107,5 +116,6 @@ async def _import(action: Action[Any], identifier: str, backend: Backend, circum
             for target in targets
         },
         emulator=session.client.emulator,
+        life=secrets.token_hex(8),
     )
     return Outcome(identifier, record.to_outputs(action))

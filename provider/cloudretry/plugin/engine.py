@@ -19,10 +19,10 @@ gRPC would ask it even for 127.0.0.1."""
 
 
 class EngineLog:
-    """The engine's log. Lines are sent in order; when the engine is gone they are dropped."""
+    """The engine's log, at its ``address``. Lines are sent in order; when the engine is gone they are dropped."""
 
     def __init__(self, address: str) -> None:
-        self._address = ""
+        self.address = ""
         self._channel: grpc.aio.Channel | None = None
         # Typed for blocking channels only.
         self._stub: Any = None
@@ -33,9 +33,9 @@ class EngineLog:
 
     def connect(self, address: str) -> None:
         """Talk to the engine at this address from now on."""
-        if not address or address == self._address:
+        if not address or address == self.address:
             return
-        self._address = address
+        self.address = address
         self._channel = grpc.aio.insecure_channel(address, options=DIRECT)
         self._stub = engine_pb2_grpc.EngineStub(self._channel)
 

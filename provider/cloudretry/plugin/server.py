@@ -19,8 +19,9 @@ from cloudretry import lifecycle
 from cloudretry.actions import ACTIONS, Action
 from cloudretry.backend import ConfiguredBackend
 from cloudretry.config import load, problems
-from cloudretry.errors import CloudRetryError, InvalidInput
-from cloudretry.inputs import check, given, is_unknown
+from cloudretry.errors import CloudRetryError, InvalidInput, JournalError
+from cloudretry.inputs import check, is_unknown
+from cloudretry.ledger import Fire
 from cloudretry.lifecycle import ChangeKind
 from cloudretry.model import Status
 from cloudretry.plugin.engine import EngineLog
@@ -28,6 +29,7 @@ from cloudretry.plugin.marshal import Secret, from_struct, plain, rewrap, secret
 from cloudretry.plugin.secrecy import Secrecy
 from cloudretry.plugin.settings import protect
 from cloudretry.run.looker import Looker
+from cloudretry.saves import Saves
 from cloudretry.version import __version__
 
 if TYPE_CHECKING:
@@ -37,8 +39,8 @@ __all__ = ["Provider", "handlers"]
 
 ISSUES = "https://github.com/pulumi-cloudretry/pulumi-cloudretry/issues"
 
-STATUS_SERVER_PATIENCE = 2.0
-"""Seconds that a connection to the engine's own server may take."""
+LARGEST_TRAILER = 12 * 1024 * 1024
+"""Bytes of a failure's details that reach the engine: it takes 16 MiB, as text of four letters for three bytes."""
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -84,8 +86,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def __init__(self, engine_address: str) -> None:
         self.log = EngineLog(engine_address)
         self._cancelled = asyncio.Event()
-        self._cancels = 0
-        self._status_address = ""
+        self._saves = Saves()
         self._looker = Looker()
         self._outlook = lifecycle.Outlook()
         self._backend: ConfiguredBackend | None = None
@@ -149,7 +150,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         self._settings = protect(from_struct(request.args))
         known = {name: value for name, value in plain(self._settings).items() if not is_unknown(value)}
         config = load(known, os.environ)
-        self._backend = ConfiguredBackend(config)
+        self._backend = ConfiguredBackend(config, deployment=self.log.address)
         if config.emulator:
             await self.log.warn(f"cloudretry:emulator is set ({config.emulator}): no real cloud is called.")
         return provider_pb2.ConfigureResponse(
@@ -160,11 +161,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     async def Cancel(  # noqa: N802
         self, _request: empty_pb2.Empty, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> empty_pb2.Empty:
+        # Before an orderly end as well, and then there is nothing to cancel any more.
+        self._saves.cancel()
         self.cancel()
-        # The user's, until the engine shows that it is only ending.
-        self._cancels += 1
-        if await _is_closed(self._status_address):
-            self._cancels -= 1
         return empty_pb2.Empty()
 
     def cancel(self) -> None:
@@ -172,13 +171,10 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         self._cancelled.set()
 
     async def close(self, *, orderly: bool) -> None:
-        """Let go of everything. ``orderly`` says that the engine ended this as it does once it has saved the state.
-
-        After the user's cancel that proves nothing: at a second one the engine saves nothing more, and ends this the
-        same way.
-        """
+        """Let go of everything. ``orderly`` says that an engine that lives has asked for it."""
+        await self._saves.end(orderly=orderly)
         if self._backend is not None:
-            self._backend.close(orderly=orderly and not self._cancels)
+            self._backend.close()
         await self.log.close()
 
     # --- resources ---
@@ -191,7 +187,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         secret = frozenset(secret_paths(news))
         action, values = _action(request.urn), plain(news)
         found = check(action, values, is_secret=secret.__contains__)
-        found += self._configured.claims.take(request.urn, action, values)
+        backend = self._configured
+        found += backend.claims.take(request.urn, action, values, backend.inherited(action.cloud))
         return provider_pb2.CheckResponse(inputs=request.news, failures=self._failures(found, news))
 
     @_answering
@@ -201,14 +198,15 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         action = _action(request.urn)
         olds = _recorded(request.olds)
         news = _with_ignored(from_struct(request.news), olds, request.ignoreChanges)
-        backend, resource, outputs = self._configured, self._configured.resource(request.urn), plain(olds)
-        lifecycle.note_saved(backend, resource, outputs)
+        backend, outputs = self._configured, plain(olds)
+        await lifecycle.note_saved(backend, action, outputs)
         difference = lifecycle.diff(
             action,
             outputs,
             plain(news),
             backend.inherited(action.cloud),
-            interrupted=lifecycle.is_interrupted(backend, resource, action, outputs),
+            interrupted=bool(await self._interrupted(request.urn, action, news, olds)),
+            emulated=backend.emulated,
         )
         kinds: dict[str, provider_pb2.PropertyDiff.Kind.ValueType] = {}
         for change in difference.changes:
@@ -234,7 +232,6 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             await self._forecast(request.urn, action, news, None)
             outputs = lifecycle.preview_outputs(action, values, None, self._configured.clock.now())
             return provider_pb2.CreateResponse(properties=_outputs(outputs, news, self.secrecy(news)))
-        self._status_address = request.resource_status_address
         secrecy = self.secrecy(news)
         done = await lifecycle.create(
             action, values, self._configured, self._circumstances(request.urn, request.timeout, secrecy)
@@ -244,7 +241,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         response = provider_pb2.CreateResponse(
             id=identifier, properties=properties, refresh_before_update=_reconciles(values)
         )
-        await self._hand_over(context, request.urn, identifier, done, properties, secrecy, before={})
+        await self._hand_over(context, request, identifier, done, properties, secrecy, before={})
         return response
 
     @_answering
@@ -258,12 +255,11 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             await self._forecast(request.urn, action, news, olds)
             outputs = lifecycle.preview_outputs(action, values, plain(olds), self._configured.clock.now())
             return provider_pb2.UpdateResponse(properties=_outputs(outputs, news, secrecy))
-        self._status_address = request.resource_status_address
         circumstances = self._circumstances(request.urn, request.timeout, secrecy)
         done = await lifecycle.update(action, request.id, plain(olds), values, self._configured, circumstances)
         properties = _outputs(done.outputs, news, secrecy)
         response = provider_pb2.UpdateResponse(properties=properties, refresh_before_update=_reconciles(values))
-        await self._hand_over(context, request.urn, request.id, done, properties, secrecy, before=plain(olds))
+        await self._hand_over(context, request, request.id, done, properties, secrecy, before=plain(olds))
         return response
 
     @_answering
@@ -286,7 +282,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     async def Delete(  # noqa: N802
         self, request: provider_pb2.DeleteRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> empty_pb2.Empty:
-        lifecycle.forget(self._configured, self._configured.resource(request.urn))
+        outputs = plain(from_struct(request.properties))
+        if outputs.get("status"):
+            await lifecycle.forget(self._configured, _action(request.urn), outputs)
         return empty_pb2.Empty()
 
     # --- what they share ---
@@ -321,9 +319,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """Say in a preview what an `up` would do, and what it would meet."""
         backend, values, outputs = self._configured, plain(news), None if olds is None else plain(olds)
         secrecy, hidden = self.secrecy(news, olds or {}), _secret_triggers(news) | _secret_triggers(olds or {})
-        interrupted = lifecycle.is_interrupted(
-            backend, backend.resource(urn), action, outputs, given(values).get("triggers")
-        )
+        interrupted = await self._interrupted(urn, action, news, olds)
         found = lifecycle.forecast(
             action, values, outputs, backend.clock.now(), interrupted=interrupted, is_secret=hidden.__contains__
         )
@@ -334,10 +330,21 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         if line := "; ".join(filter(None, lines)):
             self.log.notice(urn, secrecy.redact(line))
 
+    async def _interrupted(
+        self, urn: str, action: Action[Any], news: Mapping[str, Any], olds: Mapping[str, Any] | None
+    ) -> list[Fire]:
+        """The fires that an `up` would take up, as far as the place is known without asking the cloud."""
+        backend = self._configured
+        try:
+            return await lifecycle.found_open(action, plain(news), None if olds is None else plain(olds), backend, urn)
+        except JournalError as error:
+            self.log.notice(urn, f"the journal cannot be read, so an interrupted fire would not show: {error}")
+            return []
+
     async def _hand_over(
         self,
         context: grpc.aio.ServicerContext[Any, Any],
-        urn: str,
+        request: provider_pb2.CreateRequest | provider_pb2.UpdateRequest,
         identifier: str,
         done: lifecycle.Outcome,
         properties: struct_pb2.Struct,
@@ -351,11 +358,13 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """
         details = _failed_with_state(identifier, done, properties, secrecy) if done.failure else ()
         history = done.outputs["history"]
-        if not details and history and history != before.get("history") and self._is_worth_telling(urn, history[-1]):
-            await self.log.last_word(urn, _what_happened(history[-1]))
-        if not self._cancelled.is_set():
-            # An engine that ends this while a call is under way may not save what the call answers.
-            lifecycle.note_handed_over(self._configured, self._configured.resource(urn), done.outputs)
+        is_new = bool(history) and history != before.get("history")
+        if is_new and not details and self._is_worth_telling(request.urn, history[-1]):
+            await self.log.last_word(request.urn, _what_happened(history[-1]))
+        if sum(len(value) for _, value in details) <= LARGEST_TRAILER:
+            # A larger one ends the connection, and nothing of it is saved.
+            await lifecycle.hand_over(done)
+            self._saves.give(done, request.resource_status_address, request.resource_status_token)
         if details:
             await context.abort(grpc.StatusCode.UNKNOWN, "the retry did not end well", details)
 
@@ -365,7 +374,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def _circumstances(self, urn: str, timeout: float, secrecy: Secrecy) -> lifecycle.Circumstances:
         return lifecycle.Circumstances(
-            resource=self._configured.resource(urn),
+            resource=urn,
             timeout=timeout or lifecycle.DEFAULT_TIMEOUT,
             cancelled=self._cancelled,
             looker=self._looker,
@@ -373,25 +382,6 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             progress=lambda line: self.log.status(urn, secrecy.redact(line)),
             notice=lambda line: self.log.notice(urn, secrecy.redact(line)),
         )
-
-
-async def _is_closed(address: str) -> bool:
-    """Whether the engine has closed its server for the status of resources, as it does when every step is saved.
-
-    Newer engines call `Cancel` before every end, an ordinary one too. When the user cancels, this server still runs.
-    """
-    host, _, port = address.rpartition(":")
-    if not port.isdecimal():
-        return False
-    try:
-        async with asyncio.timeout(STATUS_SERVER_PATIENCE):
-            _, writer = await asyncio.open_connection(host, int(port))
-    except ConnectionRefusedError:
-        return True
-    except (OSError, TimeoutError):
-        return False
-    writer.close()
-    return False
 
 
 def _what_happened(run: Mapping[str, Any]) -> str:

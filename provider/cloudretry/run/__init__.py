@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from cloudretry.actions.base import FireWhen, OnUnknown
 from cloudretry.clock import pause
-from cloudretry.errors import CloudRetryError
+from cloudretry.errors import CloudRetryError, JournalError
+from cloudretry.ledger import EntryTarget, Fire
 from cloudretry.model import Answer, CloudError, FireOutcome, Observation, Result, StateClass, Status, Target, chunked
 from cloudretry.record import ALREADY_RUNNING, is_satisfied
 from cloudretry.run.decide import Plan, Reason, cool_at, decide, why_not
 from cloudretry.run.fire import Fired, fire
-from cloudretry.run.journal import EntryTarget
+from cloudretry.run.others import wait_for_others
 from cloudretry.run.progress import Progress
 from cloudretry.run.session import Session
+from cloudretry.run.turns import Turns
 from cloudretry.run.wait import Watched, judge, look, settled, taken_up, took_hold, watch, watched
 
 __all__ = ["Plan", "Ran", "Reason", "Session", "decide", "look", "run"]
 
 RETRY_PAUSE = 10.0
 """Bound of the random pause before a failed target is fired again in the same run, in seconds."""
+
+
+_NONE: Mapping[str, float] = {}
 
 
 @dataclass(slots=True)
@@ -60,14 +66,18 @@ class Ran:
         return tuple(one.request_id for one in self.fires if one.request_id)
 
 
-async def run(session: Session, plan: Plan) -> Ran:
+async def run(session: Session, plan: Plan, left: Mapping[str, float] = _NONE) -> Ran:
     """Carry out a plan.
 
-    :raises CloudRetryError: a look that had to come before the first fire failed; nothing was fired.
+    ``left`` says by when the last request for a target can have left this machine or another one, by key, in the
+    clock's monotonic seconds, as far as that is known better than from the time that its result has.
+
+    :raises CloudRetryError: a look that had to come before the first fire failed, or no intent could be written;
+        nothing was fired.
     """
     ran = Ran(dict(plan.results), dict(plan.blocked))
     resumed = [
-        watched(session, target, result, accepted=result.status is not Status.UNKNOWN)
+        watched(session, target, result, accepted=result.status is not Status.UNKNOWN, fired=left.get(result.target))
         for target in plan.watch
         for result in (plan.results[target.key],)
     ]
@@ -75,14 +85,20 @@ async def run(session: Session, plan: Plan) -> Ran:
     pending = [item for item in resumed if item.accepted and ran.results[item.target.key].pending]
     while True:
         try:
-            pending += await _fire_all(session, ran, to_fire)
+            fired, blocked = await _fire_all(session, ran, to_fire)
         except CloudRetryError as error:
             if not ran.fires:
                 raise
-            session.progress(f"nothing is fired again, because the targets cannot be looked at: {error}")
+            session.progress(f"nothing more is fired: {error}")
             return ran
-        for result in await watch(session, pending):
+        watching, others = watch(session, pending + fired), wait_for_others(session, blocked)
+        for result in await watching:
             ran.results[result.target] = result
+        found = await others
+        ran.results |= found.results
+        if found.free or found.adopted:
+            to_fire, pending = found.free, found.adopted if session.inputs.wait else []
+            continue
         again = _again(session, ran)
         if not again:
             return ran
@@ -114,10 +130,14 @@ async def _resolve(session: Session, ran: Ran, unclear: Sequence[Watched]) -> li
     return again
 
 
-async def _fire_all(session: Session, ran: Ran, targets: Sequence[Target]) -> list[Watched]:
-    """Fire the targets in as few requests as the API allows, and judge the answers. Returns what to wait for.
+async def _fire_all(
+    session: Session, ran: Ran, targets: Sequence[Target]
+) -> tuple[list[Watched], dict[str, tuple[Target, Fire]]]:
+    """Fire the targets in as few requests as the API allows, and judge the answers.
 
-    :raises CloudRetryError: a look that has to come first failed; none of them was fired.
+    Returns what to wait for, and by key the targets that others are at work on.
+
+    :raises CloudRetryError: a look that has to come first failed, or the ledger cannot be written; none was fired.
     """
     before: Mapping[str, Observation] = {}
     if targets and not session.over and (session.action.stamped or session.inputs.fire_when is FireWhen.RETRYABLE):
@@ -125,34 +145,53 @@ async def _fire_all(session: Session, ran: Ran, targets: Sequence[Target]) -> li
         targets = [target for target in targets if _is_fit(session, ran, target, before[target.key])]
 
     groups = chunked([_by_its_key(target) for target in targets], session.action.fire_size)
-    slots, progress, begun = asyncio.Semaphore(session.action.fires_at_once), Progress(session), 0
-
-    async def fire_group(group: Sequence[Target]) -> Fired | None:
-        nonlocal begun
-        async with slots:
-            if session.over:
-                return None
-            begun += len(group)
-            progress.tell(f"firing {begun} of {len(targets)}")
-            return await fire(session, group, tuple(_intended(ran, target, before) for target in group))
-
+    turns = Turns(session, groups, lambda target: _intended(ran, target, before))
+    progress, begun = Progress(session), 0
     pending: list[Watched] = []
     refused: list[Watched] = []
-    for group, one in zip(groups, await asyncio.gather(*map(fire_group, groups)), strict=True):
-        if one is None:
+
+    async def fire_in_turn() -> None:
+        nonlocal begun
+        while (turn := await turns.next()) is not None:
+            granted, group = turn
+            begun += len(group)
+            progress.tell(f"firing {begun} of {len(targets)}")
+            one = await fire(session, granted, group, rides=turns.are_left)
+            ran.fires.append(one)
             for target in group:
-                left_out = Result(target.key, Status.FAILED, error_message="not sent: the run ended before its turn")
-                ran.results.setdefault(target.key, left_out)
-            continue
-        ran.fires.append(one)
-        for target in group:
-            item = _noted(session, ran, one, target, before.get(target.key))
-            outcome = one.answers[target.key].outcome
-            if outcome is FireOutcome.REJECTED:
-                refused.append(item)
-            elif outcome is FireOutcome.UNKNOWN or (outcome is FireOutcome.ACCEPTED and session.inputs.wait):
-                pending.append(item)
-    return pending + await _look_at_refused(session, ran, refused)
+                item = _noted(session, ran, one, target, before.get(target.key))
+                outcome = one.answers[target.key].outcome
+                if outcome is FireOutcome.REJECTED:
+                    refused.append(item)
+                elif outcome is FireOutcome.UNKNOWN or (outcome is FireOutcome.ACCEPTED and session.inputs.wait):
+                    pending.append(item)
+
+    firing = [fire_in_turn() for _ in range(min(session.action.fires_at_once, len(groups)))]
+    ends = await asyncio.gather(*firing, return_exceptions=True)
+    errors = [end for end in ends if end is not None]
+    why = "the run ended before its turn"
+    for error in errors:
+        if not isinstance(error, CloudRetryError) or not ran.fires:
+            raise error
+        why = str(error)
+    await _leave_out(session, ran, targets, turns, f"not sent: {why}")
+    by_key = {target.key: target for target in targets}
+    blocked = {key: (by_key[key], fire) for key, fire in turns.blocked.items()}
+    return pending + await _look_at_refused(session, ran, refused), blocked
+
+
+async def _leave_out(session: Session, ran: Ran, targets: Sequence[Target], turns: Turns, why: str) -> None:
+    """Those of the targets whose turn did not come were not sent."""
+    not_sent = Answer(FireOutcome.NOT_SENT, error=CloudError("", why))
+    for granted in turns.unused():
+        if session.asker is not None:
+            with contextlib.suppress(JournalError):
+                answers = {target.key: not_sent for target in granted.targets}
+                await session.noting(session.asker.answered, granted.fire_id, answers, "")
+    fired = {target.key for one in ran.fires for target in one.targets}
+    for target in targets:
+        if target.key not in fired and target.key not in turns.blocked:
+            ran.results.setdefault(target.key, Result(target.key, Status.FAILED, error_message=why))
 
 
 def _by_its_key(target: Target) -> Target:

@@ -18,8 +18,7 @@ Whatever may have had an effect is never sent again from here; the cloud's state
 
 from __future__ import annotations
 
-import asyncio
-import secrets
+import contextlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -28,8 +27,8 @@ from typing import Any
 from cloudretry.actions import Action
 from cloudretry.clock import pause
 from cloudretry.errors import ConfigurationError, JournalError, NoAnswer, RequestNotSent
+from cloudretry.ledger import Granted
 from cloudretry.model import Answer, CloudError, FireOutcome, Reply, Target
-from cloudretry.run.journal import EntryTarget
 from cloudretry.run.session import Session
 
 __all__ = ["Fired", "fire"]
@@ -76,12 +75,13 @@ class _Sent:
         return self.reply is not None and self.reply.throttled
 
 
-async def fire(session: Session, targets: Sequence[Target], intended: tuple[EntryTarget, ...]) -> Fired:
-    """Ask the cloud once to retry these targets. What is ``intended`` is in the journal before the request leaves.
+async def fire(session: Session, granted: Granted, targets: Sequence[Target], *, rides: bool = False) -> Fired:
+    """Ask the cloud once to retry these targets, whose intent is in the ledger.
 
-    Never raises for what the network or the cloud does: each target has an answer.
+    The answer is noted there when this returns, or, if it ``rides``, with what is noted next. Never raises for what the
+    network or the cloud does: each target has an answer.
     """
-    one = _Fire(session, tuple(targets), intended)
+    one = _Fire(session, granted, tuple(targets), rides=rides)
     unconnected = throttled = 0
     while True:
         try:
@@ -103,22 +103,22 @@ async def fire(session: Session, targets: Sequence[Target], intended: tuple[Entr
         await pause(session.clock, seconds, session.cancelled)
         if session.cancelled.is_set():
             break
-    if sent.noted is not None:
-        return sent.noted
-    fired = one.fired(sent)
-    if session.journal is not None:
-        await asyncio.get_running_loop().run_in_executor(session.executor, one.note, fired)
+    fired = sent.noted
+    if fired is None:
+        fired = one.fired(sent)
+        if session.asker is not None:
+            await session.noting(one.note, fired)
     return fired
 
 
 class _Fire:
-    """One fire and its record in the journal. ``attempt`` runs in a thread, with the disk and the network."""
+    """One fire and what the ledger knows of it. ``attempt`` runs in a thread, with the disk and the network."""
 
-    def __init__(self, session: Session, targets: tuple[Target, ...], intended: tuple[EntryTarget, ...]) -> None:
+    def __init__(self, session: Session, granted: Granted, targets: tuple[Target, ...], *, rides: bool) -> None:
         self._session = session
+        self._granted = granted
         self._targets = targets
-        self._intended = intended
-        self._id = secrets.token_hex(8)
+        self._rides = rides
         self._lock = threading.Lock()
         self._has_left = False
         self.is_stopped = False
@@ -138,7 +138,9 @@ class _Fire:
         """What this try, which ended now, came to."""
         answers = _answers(self._session.action, self._targets, sent)
         request_id = sent.reply.request_id if sent.reply else ""
-        return Fired(self._id, self._targets, answers, self._sent_at, self._session.clock.monotonic(), request_id)
+        return Fired(
+            self._granted.fire_id, self._targets, answers, self._sent_at, self._session.clock.monotonic(), request_id
+        )
 
     def patience(self) -> float:
         """The run is cancelled: the seconds that the answer may still take. What has not left stays here."""
@@ -147,9 +149,10 @@ class _Fire:
         return 0.0 if self.is_stopped else CANCEL_PATIENCE
 
     def note(self, fired: Fired) -> None:
-        """Put the answer on disk."""
-        if self._session.journal is not None:
-            self._session.journal.answered(fired.fire_id, fired.answers, fired.request_id)
+        """Note the answer. Where that cannot be done the intent stands, and the next run asks the cloud."""
+        if self._session.asker is not None:
+            with contextlib.suppress(JournalError):
+                self._session.asker.answered(fired.fire_id, fired.answers, fired.request_id, rides=self._rides)
 
     def _send(self) -> _Sent:
         session = self._session
@@ -171,21 +174,19 @@ class _Fire:
         return _Sent(_outcome(session.action, reply), error_of_reply, reply)
 
     def _leave(self) -> None:
-        """Put the intent on disk: the request leaves now, however long it has waited for its turn.
+        """The request leaves now, however long it has waited for its turn: see that it still may.
 
-        At each try, for the next run counts from here how long the old state may still be shown.
-
-        :raises RequestNotSent: the run has ended meanwhile.
-        :raises JournalError: it cannot be written.
+        :raises RequestNotSent: the run has ended meanwhile, or another one has taken the fire over.
+        :raises JournalError: the ledger cannot be written.
         """
         session = self._session
+        if session.asker is not None:
+            self._granted = session.asker.leave(self._granted)
         with self._lock:
             if self.is_stopped or session.over:
                 raise RequestNotSent("the run ended before its turn")
             self._has_left = True
         self._sent_at = session.clock.now()
-        if session.journal is not None:
-            session.journal.intend(self._id, self._sent_at, self._intended)
 
 
 def _outcome(action: Action[Any], reply: Reply) -> FireOutcome:

@@ -1,35 +1,55 @@
-"""What the journal adds to the recorded state: fires of a run that died before its state was saved. Pure.
+"""What the ledger adds to the recorded state: fires of a run that died before its state was saved. Pure.
 
 An interrupted fire is never repeated and never forgotten. It is put into the record as if its run had saved it: with
 the cloud's answer where that was written, as unknown where it was not. What follows is what follows any such record:
 waiting, looking at the cloud, firing what failed.
 
-=====================  ==============================================================================================
-the interrupted fire   is taken up
-=====================  ==============================================================================================
-of a create            by a create with the same triggers; any other create was asked for anew, and fires
-of an update           by an update. Was it for the triggers that the program has now, they count as fired; was it for
-                       others, they were fired too, and the program's triggers are a further change
-older than a day       never
-=====================  ==============================================================================================
+===================  ================================================================================================
+the next call        takes up
+===================  ================================================================================================
+an update            the fires of this life of the resource that came after those which the state holds, whatever was
+                     renamed; and an unsaved create under this name: a replacement that died
+a create             an unsaved create of these targets with these triggers, under any name, whose outcome was not given
+                     to the engine. Was it given, nobody can tell whether it was saved: see :func:`in_doubt`
+===================  ================================================================================================
+
+What is older than a day is not taken up any more, and that is said.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from cloudretry.actions.base import ActionInputs
+from cloudretry.clock import Moment
+from cloudretry.ledger import KEPT, Books, EntryTarget, Fire, Word
 from cloudretry.model import Answer, FireOutcome, Place, Result, Status, rfc3339
 from cloudretry.record import Record, verdict
-from cloudretry.run.journal import Entry, EntryTarget
 
-__all__ = ["Recovered", "concerns", "recover"]
+__all__ = ["BY_HAND", "Recovered", "Wanted", "in_doubt", "is_lapsed", "open_fires", "recover"]
+
+
+BY_HAND = "cli/"
+"""What the names of fires by hand begin with, in the place of a resource's."""
 
 
 class _Other:
     """A trigger value that equals nothing: of the interrupted fire only a digest is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Who asks, and for what. ``record`` is what the state holds; ``None`` for a create."""
+
+    owner: str
+    record: Record | None
+    keys: Collection[str]
+    triggers: Mapping[str, Any]
+    session: str = ""
+    state: str = ""
+    deployment: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,54 +61,100 @@ class Recovered:
     words: str = ""
 
 
-def concerns(record: Record | None, entry: Entry, triggers: Mapping[str, Any]) -> bool:
-    """Whether an open fire belongs to the resource as recorded (``None``: as it is to be created)."""
-    if record is None:
-        return entry.creating and entry.triggers.fits(triggers)
-    return not entry.creating and entry.generation >= record.generation and entry.fire_id not in record.fire_ids
+def open_fires(books: Books, wanted: Wanted) -> list[Fire]:
+    """The fires that belong to what is wanted and that its state does not hold, oldest first, targets by name."""
+    if wanted.record is not None:
+        candidates = [*books.of_life(wanted.record.life), *_creates(books, wanted)]
+    else:
+        candidates = _creates(books, wanted)
+    named = {fire.fire_id: fire.revealed(wanted.keys) for fire in candidates if _belongs(fire, wanted)}
+    return sorted(named.values(), key=lambda fire: fire.number)
 
 
-def recover(record: Record | None, entries: Sequence[Entry], inputs: ActionInputs) -> Recovered:
+def _creates(books: Books, wanted: Wanted) -> list[Fire]:
+    return [fire for key in wanted.keys for fire in books.at(key) if fire.ask.creating and not fire.saved]
+
+
+def _belongs(fire: Fire, wanted: Wanted) -> bool:
+    ask, record = fire.ask, wanted.record
+    if record is not None and ask.life == record.life:
+        return ask.run > record.run
+    if fire.session == wanted.session or (ask.deployment and ask.deployment == wanted.deployment):
+        return False  # Of another resource of this very program.
+    if record is not None:
+        fits = ask.triggers.fits(wanted.triggers) or ask.triggers.fits(record.triggers)
+        return (ask.owner, ask.state) == (wanted.owner, wanted.state) and fits
+    # What was fired by hand is not what a resource asked for.
+    by_hand = [owner.startswith(BY_HAND) for owner in (ask.owner, wanted.owner)]
+    return by_hand[0] == by_hand[1] and ask.triggers.fits(wanted.triggers)
+
+
+def in_doubt(fire: Fire, wanted: Wanted) -> bool:
+    """Whether nobody can tell if a saved state held this fire, so that it was asked for anew, or its run died."""
+    return wanted.record is None and fire.handed
+
+
+def is_lapsed(fire: Fire, now: Moment) -> bool:
+    """Whether it is too old to be taken up."""
+    return fire.age(now) > KEPT
+
+
+def recover(record: Record | None, mine: Sequence[Fire], inputs: ActionInputs) -> Recovered:
     """Put the interrupted fires into the record."""
-    mine = [entry for entry in entries if concerns(record, entry, inputs.triggers)]
     if not mine:
         return Recovered(record)
-    generation = max(entry.generation for entry in mine)
-    mine = [entry for entry in mine if entry.generation == generation]
+    last = mine[-1].ask
+    generation = max(_generation(record, fire) for fire in mine)
+    mine = [fire for fire in mine if _generation(record, fire) == generation]
     base = record or Record({}, Place(""), Status.UNKNOWN, 0, {})
     results = dict(base.results) if generation == base.generation else {}
-    for entry in mine:
-        results |= {target.key: _result(entry, target) for target in entry.targets}
+    for fire in mine:
+        results |= {target.key: _result(fire, target) for target in fire.targets}
     triggers: Mapping[str, Any] = base.triggers
     if generation > base.generation:
-        fits = mine[-1].triggers.fits(inputs.triggers)
+        fits = mine[-1].ask.triggers.fits(inputs.triggers)
         triggers = inputs.triggers if fits else dict.fromkeys(inputs.triggers or ("(interrupted)",), _Other())
-    fire_ids = tuple(entry.fire_id for entry in mine)
+    fire_ids = tuple(fire.fire_id for fire in mine)
     recovered = replace(
         base,
         inputs={**base.inputs, "triggers": triggers},
         status=verdict(results.values(), inputs.success_policy, wait=inputs.wait),
         generation=generation,
         results=results,
-        fired_at=rfc3339(mine[-1].at),
+        fired_at=rfc3339(mine[-1].began.at),
         fire_ids=fire_ids,
-        request_ids=tuple(entry.request_id for entry in mine if entry.request_id),
+        request_ids=tuple(fire.request_id for fire in mine if fire.request_id),
+        life=last.life,
+        run=max(fire.ask.run for fire in mine if fire.ask.life == last.life),
     )
     return Recovered(recovered, fire_ids, _words(mine))
 
 
-def _result(entry: Entry, target: EntryTarget) -> Result:
+def _generation(record: Record | None, fire: Fire) -> int:
+    """The generation that a fire is of, as the record counts them: a replacement begins to count anew."""
+    if record is None or fire.ask.life == record.life:
+        return fire.ask.generation
+    return record.generation + (not fire.ask.triggers.fits(record.triggers))
+
+
+def _result(fire: Fire, target: EntryTarget) -> Result:
+    at = rfc3339(fire.began.at)
     fired = Result(
         target.key,
         Status.UNKNOWN,
         attempts=target.attempts,
-        fired_at=entry.at,
+        fired_at=fire.began.at,
         before=target.before,
-        error_message=f"the run that fired it at {rfc3339(entry.at)} was interrupted before an answer was recorded",
+        error_message=f"the run that fired it at {at} was interrupted before an answer was recorded",
     )
-    if entry.answers is None or target.key not in entry.answers:
+    word = fire.words.get(target.key)
+    if word is Word.HELD:
+        return replace(fired, status=Status.ACCEPTED, error_message="")
+    if word is Word.VOID:
+        return replace(fired, status=Status.FAILED, error_message="the cloud showed no effect of its fire", before="")
+    if target.key not in fire.answers:
         return fired
-    return _answered(fired, entry.answers[target.key])
+    return _answered(fired, fire.answers[target.key])
 
 
 def _answered(fired: Result, answer: Answer) -> Result:
@@ -103,11 +169,11 @@ def _answered(fired: Result, answer: Answer) -> Result:
     return failed
 
 
-def _words(entries: Sequence[Entry]) -> str:
-    targets = sum(len(entry.targets) for entry in entries)
-    answered = sum(entry.answers is not None for entry in entries)
-    what = f"{len(entries)} fire{'s' if len(entries) > 1 else ''} of {targets} target{'s' if targets > 1 else ''}"
+def _words(fires: Sequence[Fire]) -> str:
+    targets = sum(len(fire.targets) for fire in fires)
+    answered = sum(bool(fire.answers) for fire in fires)
+    what = f"{len(fires)} fire{'s' if len(fires) > 1 else ''} of {targets} target{'s' if targets > 1 else ''}"
     return (
-        f"the last run was interrupted after {what} ({answered} answered), the first at {rfc3339(entries[0].at)}: "
+        f"the last run was interrupted after {what} ({answered} answered), the first at {rfc3339(fires[0].began.at)}: "
         "taken up again, not fired again"
     )

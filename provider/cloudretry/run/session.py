@@ -12,8 +12,8 @@ from cloudretry.actions import Action
 from cloudretry.actions.base import ActionInputs
 from cloudretry.clock import Clock
 from cloudretry.errors import NoAnswer
+from cloudretry.ledger import Asker
 from cloudretry.model import CloudClient, Place
-from cloudretry.run.journal import RunJournal
 from cloudretry.run.looker import Looker
 
 __all__ = ["Session"]
@@ -38,10 +38,11 @@ class Session:
     deadline: float
     cancelled: asyncio.Event
     progress: Callable[[str], None]
+    notice: Callable[[str], None]
     jitter: Callable[[], float]
     looker: Looker
     poll_interval: float | None = None
-    journal: RunJournal | None = None
+    asker: Asker | None = None
 
     @property
     def remaining(self) -> float:
@@ -50,6 +51,11 @@ class Session:
     @property
     def over(self) -> bool:
         return self.cancelled.is_set() or self.remaining <= 0
+
+    async def noting(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Run a call of the ledger, off the event loop and away from the threads that wait for the network."""
+        executor = self.asker.ledger.executor if self.asker is not None else self.executor
+        return await asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
 
     async def blocking(
         self, function: Callable[..., T], *arguments: Any, patience: Callable[[], float] = lambda: 0.0

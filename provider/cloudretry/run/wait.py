@@ -15,6 +15,7 @@ from typing import Any
 
 from cloudretry.actions import Action
 from cloudretry.errors import CloudRefused, CloudRetryError
+from cloudretry.ledger import Word
 from cloudretry.model import Observation, Result, StateClass, Status, Target
 from cloudretry.run.looker import Seen
 from cloudretry.run.pace import Pace, pauses
@@ -241,7 +242,19 @@ def _verdict(session: Session, item: Watched, answer: Observation | CloudRetryEr
         item.refused = item.refused + 1 if _is_final(answer) else 0
         return _unsettled(session, item) if item.refused >= REFUSED_POLLS else None
     item.problem, item.refused = "", 0
-    return judge(session.action, item, answer, fresh=item.is_fresh(now))
+    result = judge(session.action, item, answer, fresh=item.is_fresh(now))
+    if result is not None:
+        _tell(session, result)
+    return result
+
+
+_WORDS = {Status.FAILED: Word.VOID, Status.UNKNOWN: Word.UNKNOWN}
+
+
+def _tell(session: Session, result: Result) -> None:
+    """Let the ledger know what was found out, should no answer have told it."""
+    if session.asker is not None:
+        session.asker.judge(result.target, _WORDS.get(result.status, Word.HELD))
 
 
 def _pauses(session: Session, waiting: Mapping[str, Watched], pace: Pace) -> Iterator[float]:
@@ -275,10 +288,13 @@ def _unsettled(session: Session, item: Watched) -> Result:
         why = f"{why}; {item.problem}"
     if not item.accepted:
         why = _since(item.result, why)
-    return replace(
+    result = replace(
         item.result,
         status=Status.IN_PROGRESS if item.accepted else Status.UNKNOWN,
         cloud_status=seen.cloud_status if seen else item.result.cloud_status,
         error_code="" if item.accepted else item.result.error_code,
         error_message=why,
     )
+    if item.accepted:
+        _tell(session, result)
+    return result

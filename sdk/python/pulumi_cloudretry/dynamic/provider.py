@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import json
 import os
 import socket
 import sys
+import threading
 from collections.abc import Mapping
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any, cast
 
+import grpc
 from pulumi.dynamic import (
     CheckFailure,
     CheckResult,
@@ -33,9 +36,13 @@ from cloudretry import lifecycle
 from cloudretry.actions import ACTIONS, Action
 from cloudretry.backend import ConfiguredBackend
 from cloudretry.config import ProviderConfig, load
-from cloudretry.errors import CloudRetryError, InvalidInput
+from cloudretry.errors import CloudRetryError, FireInDoubt, InvalidInput, JournalError
 from cloudretry.inputs import UNKNOWN, check
+from cloudretry.ledger import Fire
 from cloudretry.record import PLACE
+
+if TYPE_CHECKING:
+    from cloudretry.saves import Saves
 
 __all__ = ["FAILURE", "JOURNAL_KEY", "SECRETS", "TIMEOUTS", "ActionProvider", "RefreshFailed"]
 
@@ -52,6 +59,10 @@ FAILURE = "failure"
 """Output: why the last run fails the ``up``. The dynamic provider cannot fail and keep the state; the program does."""
 
 _HIDDEN = frozenset({"__provider", JOURNAL_KEY, SECRETS, TIMEOUTS})
+
+
+class InDoubt(Exception):
+    """Nobody can tell whether a fire was asked for again, or its run died: nothing was fired."""
 
 
 class RefreshFailed(Exception):
@@ -89,17 +100,19 @@ class ActionProvider(ResourceProvider):
             claims = self._backend.claims
         except CloudRetryError as error:
             return CheckResult(news, [CheckFailure("", str(error))])
-        problems += claims.take(str(news.get(JOURNAL_KEY)), self._action, values)
+        inherited = self._backend.inherited(self._action.cloud)
+        problems += claims.take(str(news.get(JOURNAL_KEY)), self._action, values, inherited)
         # No property is named to the engine: beside one it prints the whole value.
         return CheckResult(news, [CheckFailure("", str(problem)) for problem in problems])
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
-        olds, backend, resource = _visible(_olds), self._backend, self._resource(_news)
-        lifecycle.note_saved(backend, resource, olds)
-        interrupted = lifecycle.is_interrupted(backend, resource, self._action, olds)
+        olds, news, backend = _visible(_olds), _visible(_news), self._backend
+        asyncio.run(lifecycle.note_saved(backend, self._action, olds))
+        interrupted = bool(asyncio.run(self._interrupted(news, olds, self._resource(_news))))
         # A place that is not the pinned one is reported by the update: an error in here would be shown as a traceback.
-        difference = lifecycle.diff(self._action, olds, _visible(_news), lifecycle.NOWHERE, interrupted=interrupted)
-        changes = bool(difference.changes) or bool(_olds.get(FAILURE))
+        difference = lifecycle.diff(self._action, olds, news, lifecycle.NOWHERE, interrupted=interrupted)
+        moved = bool(olds.get("emulator")) is not backend.emulated
+        changes = bool(difference.changes) or moved or bool(_olds.get(FAILURE))
         return DiffResult(changes=changes, replaces=list(difference.replaces))
 
     def create(self, props: dict[str, Any]) -> CreateResult:
@@ -107,11 +120,14 @@ class ActionProvider(ResourceProvider):
         try:
             circumstances = self._circumstances(props, "create")
             done = asyncio.run(lifecycle.create(self._action, values, self._backend, circumstances))
+        except FireInDoubt as error:
+            # A state that says "not fired" would be taken for the answer.
+            raise InDoubt(str(error)) from None
         except CloudRetryError as error:
             unfired = lifecycle.not_fired(self._action, values, str(error))
             return CreateResult(unfired.resource_id, _outputs(unfired, props))
         result = CreateResult(done.resource_id, _outputs(done, props))
-        lifecycle.note_handed_over(self._backend, self._resource(props), done.outputs)
+        _hand_over(done)
         return result
 
     def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> UpdateResult:
@@ -122,7 +138,7 @@ class ActionProvider(ResourceProvider):
         except CloudRetryError as error:
             return UpdateResult({**olds, JOURNAL_KEY: _news.get(JOURNAL_KEY), FAILURE: str(error)})
         result = UpdateResult(_outputs(done, _news))
-        lifecycle.note_handed_over(self._backend, self._resource(_news), done.outputs)
+        _hand_over(done)
         return result
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
@@ -135,12 +151,18 @@ class ActionProvider(ResourceProvider):
         return ReadResult(done.resource_id, {**done.outputs, **kept})
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        lifecycle.forget(self._backend, self._resource(_props))
+        asyncio.run(lifecycle.forget(self._backend, self._action, _visible(_props)))
+
+    async def _interrupted(self, news: Mapping[str, Any], olds: Mapping[str, Any], resource: str) -> list[Fire]:
+        try:
+            return await lifecycle.found_open(self._action, news, olds, self._backend, resource)
+        except JournalError:
+            # The run says so, should there be one.
+            return []
 
     def _resource(self, props: Mapping[str, Any]) -> str:
         """The resource's name in the journal. Older state may not have it."""
-        key = props.get(JOURNAL_KEY)
-        return self._backend.resource(key) if key else ""
+        return str(props.get(JOURNAL_KEY) or "")
 
     def _circumstances(self, props: Mapping[str, Any], operation: str) -> lifecycle.Circumstances:
         seconds = (props.get(TIMEOUTS) or {}).get(operation, lifecycle.DEFAULT_TIMEOUT)
@@ -160,20 +182,71 @@ def _secret_names(action: Action[Any], secrets: Any) -> list[InvalidInput]:
 @lru_cache(maxsize=8)
 def _backend(config: str) -> ConfiguredBackend:
     """One backend for all the classes of a program that have the same configuration."""
-    backend = ConfiguredBackend(load(json.loads(config), os.environ))
-    # The engine ends this process in an orderly way when it has saved the state; a killed one never gets there.
-    atexit.register(lambda: backend.close(orderly=_engine_lives()))
+    backend = ConfiguredBackend(load(json.loads(config), os.environ), deployment=_engine())
+    atexit.register(backend.close)
     return backend
+
+
+def _engine() -> str:
+    """The address of the engine that runs this process as a provider."""
+    return (sys.argv[1:] or [""])[0]
 
 
 def _engine_lives() -> bool:
     """Whether the engine that started this process still answers: the process outlives one that was killed."""
-    host, _, port = (sys.argv[1:] or [""])[0].rpartition(":")
+    host, _, port = _engine().rpartition(":")
     try:
         with socket.create_connection((host or "127.0.0.1", int(port)), timeout=1.0):
             return True
     except (OSError, ValueError):
         return False
+
+
+def _hand_over(done: lifecycle.Outcome) -> None:
+    """The last thing before the engine is answered: note that it is, and ask it whether it has saved the outcome."""
+    asyncio.run(lifecycle.hand_over(done))
+    request, context = _being_answered()
+    if request is not None:
+        loop, saves = _saves()
+
+        def answered() -> None:
+            # What the SDK could not write down was not handed over.
+            if context.code() in (None, grpc.StatusCode.OK):
+                give = partial(saves.give, done, request.resource_status_address, request.resource_status_token)
+                loop.call_soon_threadsafe(give)
+
+        context.add_callback(answered)
+
+
+def _being_answered() -> tuple[Any, Any]:
+    """The request that this thread answers, and its context. The SDK hands neither to a provider, so they are looked
+    up in its own call; where they are not, a later call that shows the state settles the fire.
+    """
+    frame = sys._getframe(1)
+    while frame is not None:
+        request, context = (frame.f_locals.get(name) for name in ("request", "context"))
+        if hasattr(request, "resource_status_token") and hasattr(context, "add_callback"):
+            return request, context
+        frame = cast(Any, frame.f_back)
+    return None, None
+
+
+@lru_cache(maxsize=1)
+def _saves() -> tuple[asyncio.AbstractEventLoop, Saves]:
+    """What asks the engine, on an event loop of its own."""
+    from cloudretry.saves import Saves
+
+    loop, saves = asyncio.new_event_loop(), Saves()
+    threading.Thread(target=loop.run_forever, name="cloudretry-saves", daemon=True).start()
+
+    def end() -> None:
+        ending = asyncio.run_coroutine_threadsafe(saves.end(orderly=_engine_lives()), loop)
+        with contextlib.suppress(TimeoutError):
+            ending.result(timeout=5.0)
+
+    # Before the journal is closed: it was opened before.
+    atexit.register(end)
+    return loop, saves
 
 
 def _outputs(done: lifecycle.Outcome, props: Mapping[str, Any]) -> dict[str, Any]:
