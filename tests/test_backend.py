@@ -85,14 +85,14 @@ def test_the_connection_goes_where_it_says(profile: str, given: dict[str, str]) 
     place = configured.inherited(Cloud.HUAWEICLOUD)
     client = configured.connect(Cloud.HUAWEICLOUD, region=None, project_id=None)
     assert place == Place(client.region, client.project_id)
-    configured.close(orderly=False)
+    configured.close()
 
 
 def test_a_configured_project_without_a_region_is_that_of_every_region() -> None:
     configured = backend({"huaweicloud": {"projectId": "p1", **KEYS}})
     client = configured.connect(Cloud.HUAWEICLOUD, region="eu-nl", project_id=None)
     assert (client.region, client.project_id) == ("eu-nl", "p1")
-    configured.close(orderly=False)
+    configured.close()
 
 
 @pytest.mark.usefixtures("cli_profile")
@@ -116,7 +116,7 @@ def test_the_region_of_the_alibaba_cloud_cli(given: dict[str, str], environ: dic
 def test_the_connection_goes_to_the_region_of_the_alibaba_cloud_cli(monkeypatch: pytest.MonkeyPatch) -> None:
     configured = backend({})
     assert configured.connect(Cloud.ALICLOUD, region=None, project_id=None).region == "cn-beijing"
-    configured.close(orderly=False)
+    configured.close()
     monkeypatch.setenv("ALIBABA_CLOUD_CLI_PROFILE_DISABLED", "true")
     assert backend({}).inherited(Cloud.ALICLOUD) == Place("")
 

@@ -84,7 +84,7 @@ def life() -> Iterator[Life]:
     with Emulator(SCENARIO) as emulator:
         playing = Life(emulator)
         yield playing
-        playing.backend.close(orderly=False)
+        playing.backend.close()
 
 
 def rows() -> list[list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -17,7 +18,15 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf import empty_pb2, struct_pb2
-from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, provider_pb2, provider_pb2_grpc, status_pb2
+from pulumi.runtime.proto import (
+    engine_pb2,
+    engine_pb2_grpc,
+    provider_pb2,
+    provider_pb2_grpc,
+    resource_status_pb2,
+    resource_status_pb2_grpc,
+    status_pb2,
+)
 
 from cloudretry.emulator import CREDENTIALS, Emulator
 from cloudretry.plugin.marshal import Secret, from_struct, to_struct
@@ -101,6 +110,36 @@ class EngineLog(engine_pb2_grpc.EngineServicer):
         self._server.stop(0).wait()
 
 
+class StatusServer(resource_status_pb2_grpc.ResourceStatusServicer):
+    """What the engine tells of the steps that it is not done with: their tokens are known, and no others."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self._known: set[str] = set()
+        self._server = grpc.server(futures.ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
+        resource_status_pb2_grpc.add_ResourceStatusServicer_to_server(self, self._server)
+        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        self._server.start()
+
+    def reserve(self) -> str:
+        """The token of a new step."""
+        self._known.add(token := secrets.token_hex(16))
+        return token
+
+    def save(self) -> None:
+        """All steps so far are written."""
+        self._known.clear()
+
+    def PublishViewSteps(self, request: Any, context: grpc.ServicerContext) -> Any:  # noqa: N802
+        self.asked += 1
+        if request.token not in self._known:
+            context.abort(grpc.StatusCode.UNKNOWN, f'token "{request.token}" not found')
+        return resource_status_pb2.PublishViewStepsResponse()
+
+    def stop(self) -> None:
+        self._server.stop(0).wait()
+
+
 class Plugin:
     """A running plugin. Everything that it prints after the port is in ``output``."""
 
@@ -113,6 +152,7 @@ class Plugin:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self._stack = ExitStack()
+        self.folder = folder
         self.errors = folder / f"stderr-{time.monotonic_ns()}"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("HW_", "OS_", "ALI"))}
         self.process = subprocess.Popen(
@@ -179,7 +219,7 @@ class Plugin:
         *,
         timeout: float = 20.0,
         preview: bool = False,
-        status_address: str = "",
+        status: StatusServer | None = None,
     ) -> Any:
         """A create under way; its result is asked for with ``result()``."""
         request = provider_pb2.CreateRequest(
@@ -187,7 +227,8 @@ class Plugin:
             properties=to_struct(news),
             timeout=timeout,
             preview=preview,
-            resource_status_address=status_address,
+            resource_status_address=status.address if status else "",
+            resource_status_token=status.reserve() if status else "",
         )
         return self.stub.Create.future(request, timeout=PATIENCE)
 
@@ -279,6 +320,7 @@ __all__ = [
     "EngineLog",
     "InitFailed",
     "Plugin",
+    "StatusServer",
     "failures",
     "init_failed",
     "jobs",

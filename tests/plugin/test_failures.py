@@ -245,7 +245,7 @@ def test_a_defect_before_the_answer_leaves_the_fire_to_be_taken_up(
         context, provider, response = Context(), Provider(""), None
         with contextlib.suppress(grpc.aio.AbortError):
             response = await provider.Create(request, context)  # type: ignore[arg-type]
-        await provider.close(orderly=True)
+        await provider.close()
         return context, response
 
     with monkeypatch.context() as broken:

@@ -146,7 +146,9 @@ def test_a_create_that_was_interrupted_would_be_taken_up_unless_it_is_asked_for_
         plugin.configure(emulator, journalEnabled=True)
         return said(plugin, engine, {**news, "triggers": triggers})
 
-    assert preview({"release": "1"}) == "would take up a fire that was interrupted"
+    assert preview({"release": "1"}) == (
+        "would take up a fire that was interrupted, of 1 target; would go on waiting for 1 target"
+    )
     assert preview({"release": "2"}).startswith("would fire 1 target")
     assert preview({"release": UNKNOWN}) == "would fire"
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import grpc
 import pytest
-from driver import COMMAND, DRS, ROOT, EngineLog, Plugin, init_failed, jobs, outputs, refused
+from driver import COMMAND, DRS, ROOT, EngineLog, Plugin, StatusServer, init_failed, jobs, outputs, refused
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import engine_pb2, plugin_pb2, provider_pb2
 
@@ -63,17 +62,11 @@ def test_a_signal_ends_a_wait_and_its_outputs_still_arrive(start: Start, emulato
     assert plugin.stop() == 0
 
 
-@pytest.mark.parametrize("told", [True, False], ids=["cancelled before", "not cancelled before"])
-def test_an_engine_that_ends_without_saving_what_it_was_handed_costs_no_second_fire(
-    start: Start, emulator: Emulator, told: bool
-) -> None:
+def test_a_call_that_is_under_way_when_the_process_is_ended_is_taken_up(start: Start, emulator: Emulator) -> None:
     plugin = start()
     plugin.configure(emulator, journalEnabled=True)
     creating = plugin.create_later({"jobs": jobs("stuck")})
     _until(lambda: emulator.requests("BatchListJobStatus"))
-    if told:
-        plugin.cancel()
-        assert init_failed(creating.result).outputs["status"] == "InProgress"
     assert plugin.stop(signal.SIGINT) == 0
 
     following = start()
@@ -86,34 +79,98 @@ def test_an_engine_that_ends_without_saving_what_it_was_handed_costs_no_second_f
     assert len(emulator.requests("BatchRestoreTask")) == 1
 
 
-@pytest.mark.parametrize("cancels", [0, 1], ids=["up to 3.230", "from 3.231 on"])
-def test_an_ordinary_end_settles_what_the_engine_was_handed(start: Start, emulator: Emulator, cancels: int) -> None:
+@pytest.fixture
+def status() -> Iterator[StatusServer]:
+    server = StatusServer()
+    yield server
+    server.stop()
+
+
+def up(start: Start, emulator: Emulator, status: StatusServer | None) -> Plugin:
+    """A create by a process of its own."""
     plugin = start()
     plugin.configure(emulator, journalEnabled=True)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        create(plugin, status_address=address_of(server))
+    plugin.create_later({"jobs": jobs("jb1")}, status=status).result()
+    return plugin
+
+
+def fires(emulator: Emulator) -> int:
+    return len(emulator.requests("BatchRestoreTask"))
+
+
+@pytest.mark.parametrize("end", ["SIGKILL", "SIGINT", "Cancel and SIGINT"])
+def test_what_the_engine_acknowledges_is_settled_however_the_process_ends(
+    start: Start, emulator: Emulator, status: StatusServer, end: str
+) -> None:
+    plugin = up(start, emulator, status)
+    _until(lambda: status.asked >= 2)
+    status.save()
+    _until(lambda: is_saved(plugin))
+    if end.startswith("Cancel"):
+        plugin.cancel()
+    plugin.stop(signal.SIGKILL if end == "SIGKILL" else signal.SIGINT)
+    up(start, emulator, status)
+    assert fires(emulator) == 2
+
+
+@pytest.mark.parametrize("cancels", [0, 1], ids=["up to 3.230", "from 3.231 on"])
+def test_an_ordinary_end_settles_what_the_engine_was_handed(
+    start: Start, emulator: Emulator, status: StatusServer, cancels: int
+) -> None:
+    plugin = up(start, emulator, status)
+    status.stop()
     for _ in range(cancels):
         plugin.cancel()
     assert plugin.stop(signal.SIGINT) == 0
+    up(start, emulator, None)
+    assert fires(emulator) == 2
+
+
+@pytest.mark.parametrize("end", ["terminated", "killed", "no status", "cancelled before the answer", "skipped"])
+def test_what_nobody_acknowledges_asks_for_a_word(
+    start: Start, emulator: Emulator, status: StatusServer, end: str
+) -> None:
+    """The engine may have saved it or not: neither a second fire nor none is right."""
+    environment = {"PULUMI_SKIP_CHECKPOINTS": "true"} if end == "skipped" else {}
+    plugin = start(environment=environment)
+    plugin.configure(emulator, journalEnabled=True)
+    if end == "cancelled before the answer":
+        emulator.add_fault("BatchRestoreTask", delay=0.5)
+    creating = plugin.create_later({"jobs": jobs("jb1"), "wait": False}, status=None if end == "no status" else status)
+    if end == "cancelled before the answer":
+        _until(lambda: emulator.requests("BatchRestoreTask"))
+        plugin.cancel()
+    creating.result()
+    if end in ("skipped", "cancelled before the answer"):
+        status.save()
+    if end == "skipped":
+        status.stop()
+    plugin.stop(signal.SIGKILL if end == "killed" else signal.SIGINT)
+
     following = start()
     following.configure(emulator, journalEnabled=True)
-    create(following)
-    assert len(emulator.requests("BatchRestoreTask")) == 2
+    code, words = refused(following.create, {"jobs": jobs("jb1"), "wait": False})
+    assert code is grpc.StatusCode.FAILED_PRECONDITION
+    assert "--taken-up" in words
+    assert "--fire" in words
+    assert fires(emulator) == 1
 
 
-def test_after_the_user_s_cancel_an_end_settles_nothing(start: Start, emulator: Emulator) -> None:
+def test_an_update_that_shows_the_state_settles_what_nobody_acknowledged(start: Start, emulator: Emulator) -> None:
     plugin = start()
     plugin.configure(emulator, journalEnabled=True)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        create(plugin, status_address=address_of(server))
-        plugin.cancel()
-    # Newer engines call it once more when they end.
-    plugin.cancel()
-    assert plugin.stop(signal.SIGINT) == 0
-    following = start()
-    following.configure(emulator, journalEnabled=True)
-    create(following)
-    assert len(emulator.requests("BatchRestoreTask")) == 1
+    created = outputs(plugin.create({"jobs": jobs("jb1")}))
+    plugin.stop(signal.SIGKILL)
+    seeing = start()
+    seeing.configure(emulator, journalEnabled=True)
+    assert seeing.diff(created, {"jobs": jobs("jb1")}).changes == provider_pb2.DiffResponse.DIFF_NONE
+    seeing.stop()
+    up(start, emulator, None)
+    assert fires(emulator) == 2
+
+
+def is_saved(plugin: Plugin) -> bool:
+    return any('"saved":["' in path.read_text() for path in (plugin.folder / "home").rglob("places/*/0*"))
 
 
 def test_it_ends_by_itself_when_the_engine_dies(tmp_path: Path) -> None:
@@ -249,15 +306,6 @@ def test_progress_is_shown_on_the_resource_and_does_not_stay(
     lines = [line for line in engine.lines if line.urn]
     assert {line.urn for line in lines} == {f"urn:pulumi:dev::project::{DRS}::it"}
     assert all(line.ephemeral for line in lines)
-
-
-def create(plugin: Plugin, status_address: str = "") -> None:
-    plugin.create_later({"jobs": jobs("jb1")}, status_address=status_address).result()
-
-
-def address_of(server: socket.socket) -> str:
-    host, port = server.getsockname()
-    return f"{host}:{port}"
 
 
 def _answers(plugin: Plugin) -> bool:

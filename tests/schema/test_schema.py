@@ -13,7 +13,7 @@ from cloudretry.actions import ACTIONS
 from cloudretry.config import ENVIRONMENT, KEY_PAIRS, ProviderConfig
 from cloudretry.emulator import CREDENTIALS
 from cloudretry.model import Result, Status
-from cloudretry.record import Record, history_entry
+from cloudretry.record import LIFE, Record, history_entry
 from cloudretry.schema import schema, schema_text
 from cloudretry.version import __version__
 
@@ -104,7 +104,7 @@ def test_what_is_recorded_is_what_the_outputs_promise(token: str) -> None:
     record = Record.from_outputs(action, outputs | {"results": [every.to_state()], "history": [run]})
     written = record.to_outputs(action)
     inherited = {"projectId"} if "projectId" in resource["properties"] else set()
-    assert written.keys() <= resource["properties"].keys()
+    assert written.keys() - {LIFE} <= resource["properties"].keys()
     assert set(resource["required"]) - set(resource["requiredInputs"]) - inherited <= written.keys()
     assert every.to_state().keys() == TYPES["cloudretry:index:TargetResult"]["properties"].keys()
     assert run.keys() == TYPES["cloudretry:index:Run"]["properties"].keys()

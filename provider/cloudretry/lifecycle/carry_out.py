@@ -12,7 +12,7 @@ from cloudretry.actions.base import ActionInputs
 from cloudretry.inputs import UNKNOWN, given, is_unknown, parse
 from cloudretry.ledger import Ask, TriggerMark
 from cloudretry.lifecycle.circumstances import Backend, Circumstances, Outcome, open_session
-from cloudretry.lifecycle.difference import check_pinned
+from cloudretry.lifecycle.difference import check_cloud, check_pinned
 from cloudretry.lifecycle.failure import failure_text
 from cloudretry.lifecycle.identifier import new_id
 from cloudretry.lifecycle.journaling import asker_at, note_saved, take_up
@@ -49,7 +49,8 @@ async def update(
     """
     record = Record.from_outputs(action, outputs)
     inputs = parse(action, values)
-    check_pinned(record, given(values), backend.inherited(action.cloud), emulated=backend.emulated)
+    check_pinned(record.place, given(values), backend.inherited(action.cloud))
+    check_cloud(record, emulated=backend.emulated)
     await note_saved(backend, action, outputs)
     return await _carry_out(action, record, given(values), inputs, backend, circumstances, resource_id=identifier)
 

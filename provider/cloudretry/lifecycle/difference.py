@@ -14,7 +14,7 @@ from cloudretry.model import Place
 from cloudretry.record import PLACE, Record
 from cloudretry.run.decide import changed_triggers
 
-__all__ = ["NOWHERE", "Change", "ChangeKind", "Difference", "check_pinned", "diff"]
+__all__ = ["NOWHERE", "Change", "ChangeKind", "Difference", "check_cloud", "check_pinned", "diff"]
 
 NOWHERE = Place("")
 """For a diff that is to compare no inherited place."""
@@ -70,7 +70,9 @@ def diff(
     values = given(news)
     changes = _identity_changes(action, record, values)
     if not changes:
-        check_pinned(record, values, inherited, emulated=emulated)
+        check_pinned(record.place, values, inherited)
+    if emulated is not None:
+        check_cloud(record, emulated=emulated)
     changes += _trigger_changes(record, values)
     changes += _target_changes(action, record, values)
     changes += _setting_changes(action, record, values)
@@ -84,22 +86,27 @@ def diff(
     return Difference(tuple(changes))
 
 
-def check_pinned(record: Record, values: Mapping[str, Any], inherited: Place, *, emulated: bool | None) -> None:
-    """Refuse an inherited project or region that is not the one the resource was created in, and a cloud in the place
-    of the emulator.
+def check_cloud(record: Record, *, emulated: bool) -> None:
+    """Refuse a cloud in the place of the emulator that the resource was fired on, and the other way round.
 
-    An inherited project belongs to the inherited region; a resource in another region does not inherit it.
-
-    :raises PinnedPlaceChanged: names both.
+    :raises PinnedPlaceChanged: says that nothing was fired there, and how to.
     """
-    if emulated is not None and record.emulator is not emulated:
+    if record.emulator is not emulated:
         was, now = ("the emulator", "a real cloud") if record.emulator else ("a real cloud", "the emulator")
         raise PinnedPlaceChanged(
             f"emulator: the resource was fired on {was}, and the provider is now configured for {now}, where nothing "
             "was fired for it. To fire it there, replace it (`pulumi up --replace URN`) or remove it from the state "
             "first"
         )
-    place = record.place
+
+
+def check_pinned(place: Place, values: Mapping[str, Any], inherited: Place) -> None:
+    """Refuse an inherited project or region that is not the one the resource was created in.
+
+    An inherited project belongs to the inherited region; a resource in another region does not inherit it.
+
+    :raises PinnedPlaceChanged: names both.
+    """
     if inherited.region and values.get("region", inherited.region) != inherited.region:
         inherited = NOWHERE
     for name, pinned, configured in zip(

@@ -66,7 +66,7 @@ async def _serve(arguments: list[str]) -> None:
         stop.set()
         if handlers.provider is not None:
             # At once: what a call answers from now on may not be saved any more.
-            handlers.provider.cancel()
+            handlers.provider.end()
 
     handlers = _LateHandlers(next((word for word in arguments if not word.startswith("-")), ""))
     loop = asyncio.get_running_loop()
@@ -84,11 +84,14 @@ async def _serve(arguments: list[str]) -> None:
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
     for task in waiting:
         task.cancel()
-    if handlers.provider is not None:
-        handlers.provider.cancel()
+    provider = handlers.provider
+    if provider is not None:
+        provider.end()
+        # Before anything else: the engine is still there to show whether it has ended in an orderly way.
+        await provider.note_saves(orderly=orderly.is_set() and os.getppid() == parent)
     await server.stop(GRACE)
-    if handlers.provider is not None:
-        await handlers.provider.close(orderly=orderly.is_set() and os.getppid() == parent)
+    if provider is not None:
+        await provider.close()
 
 
 def _protocol_only() -> None:

@@ -86,6 +86,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def __init__(self, engine_address: str) -> None:
         self.log = EngineLog(engine_address)
         self._cancelled = asyncio.Event()
+        self._is_ending = False
         self._saves = Saves()
         self._looker = Looker()
         self._outlook = lifecycle.Outlook()
@@ -170,9 +171,17 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         """End every wait; what is under way is recorded as far as it came."""
         self._cancelled.set()
 
-    async def close(self, *, orderly: bool) -> None:
-        """Let go of everything. ``orderly`` says that an engine that lives has asked for it."""
+    def end(self) -> None:
+        """The process ends: nobody takes the answers of calls that are still under way."""
+        self._is_ending = True
+        self.cancel()
+
+    async def note_saves(self, *, orderly: bool) -> None:
+        """Settle what the engine has saved. ``orderly`` says that an engine that lives ends this process, just now."""
         await self._saves.end(orderly=orderly)
+
+    async def close(self) -> None:
+        """Let go of everything."""
         if self._backend is not None:
             self._backend.close()
         await self.log.close()
@@ -361,8 +370,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         is_new = bool(history) and history != before.get("history")
         if is_new and not details and self._is_worth_telling(request.urn, history[-1]):
             await self.log.last_word(request.urn, _what_happened(history[-1]))
-        if sum(len(value) for _, value in details) <= LARGEST_TRAILER:
-            # A larger one ends the connection, and nothing of it is saved.
+        # A larger trailer ends the connection, and nothing of it is saved.
+        if not self._is_ending and sum(len(value) for _, value in details) <= LARGEST_TRAILER:
             await lifecycle.hand_over(done)
             self._saves.give(done, request.resource_status_address, request.resource_status_token)
         if details:
