@@ -11,7 +11,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cloudretry.config import GIVEN, AssumeRole, HuaweicloudConfig, ProviderConfig
 from cloudretry.errors import ConfigurationError, CredentialsError
@@ -19,6 +19,11 @@ from cloudretry.folders import expanded, read_text
 from cloudretry.text import shortened
 
 __all__ = ["Home", "Profile", "chosen_kind", "home", "profile_file", "read_profile"]
+
+_T = TypeVar("_T", bound=Mapping[str, Any])
+
+_SHOWN = 5
+"""Names of profiles that a message lists."""
 
 _PROFILE_FILES = ("~/.hcloud/config.json", "~/.huaweicloud/credentials")
 
