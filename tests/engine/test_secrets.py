@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from real_engine import FIVE, PROJECT_ID, Project, with_inputs
 
@@ -59,62 +57,73 @@ def test_a_secret_target_stays_secret(project: Project) -> None:
 def test_what_is_wrong_is_told_without_a_secret_that_stands_in_it_or_beside_it(project: Project) -> None:
     planted = {"$secret": "planted secret 7Zq"}
     wrong = {
-        "a target": {"type": "modelarts:VisualizationJobRestart", "inputs": {"jobId": planted}},
-        "a target in a list": {"type": "drs:JobBatchRetry", "inputs": {"jobs": [{"jobId": planted}]}},
-        "no list": {"type": "drs:JobBatchRetry", "inputs": {"jobs": {"jobId": planted}}},
-        "triggers": {"type": "drs:JobBatchRetry", "inputs": {"jobs": [{"jobId": "jb1"}], "triggers": [planted]}},
-        "a knob": with_inputs(SIMULATION, cooldown=planted, wait=planted, maxAttempts=planted)["simulation"],
+        "all of it": with_inputs(
+            {"r": FIVE["replication"]},
+            jobs=[{"jobId": planted}, {"jobId": planted}],
+            triggers=planted,
+            cooldown=planted,
+            wait=planted,
+            maxAttempts=planted,
+        )["r"],
         "beside it": with_inputs(SIMULATION, triggers={"key": planted}, maxAttempts=0)["simulation"],
+        "no list": {"type": "ehpc:JobRerun", "inputs": {"clusterId": planted, "jobIds": planted}},
     }
-    if project.front == "dynamic":
-        # The class itself wants a list.
-        del wrong["no list"]
-    project.declare(wrong)
+    said = {
+        "all of it": (
+            "jobs[1].jobId: ",
+            "triggers: must be a map",
+            "cooldown: is not a duration",
+            "wait: ",
+            "maxAttempts: ",
+        ),
+        "beside it": ("maxAttempts: must be at least 1",),
+        "no list": ("clusterId: does not have the form", "jobIds: must be a list"),
+    }
+    for name, resource in wrong.items():
+        # A check that fails ends the program: each one has a program of its own.
+        project.declare({name: resource})
 
-    for command in (project.preview, project.up):
-        refused = command("--continue-on-error", *ALL_OF_IT, fails=True)
+        refused = project.preview(fails=True)
 
-        for words in ("cooldown: is not a duration", "maxAttempts: must be at least 1", "triggers: must be a map"):
-            assert words in refused.text
+        assert [words for words in said[name] if words not in refused.errors(name)] == []
+    project.up(fails=True)
     assert project.newly_called() == []
     assert project.places_of("planted secret 7Zq") == []
 
 
 @pytest.mark.plugin_only("all dynamic resources of a program have the one provider of the stack's configuration")
-@pytest.mark.parametrize("slip", [{"region": "EU-DE"}, {"regoin": "eu-de"}, {"password": 12345678}])
-def test_a_slip_beside_a_secret_of_an_explicit_provider_prints_no_secret(
-    project: Project, slip: dict[str, Any]
-) -> None:
-    for key in ({"$secret": "planted secret 7Zq"}, "planted secret 7Zq"):
+def test_a_slip_beside_a_secret_of_an_explicit_provider_prints_no_secret(project: Project) -> None:
+    declared = {"simulation": {**FIVE["simulation"], "opts": {"provider": "own"}}}
+    marked, in_clear = {"$secret": "planted secret 7Zq"}, "planted secret 7Zq"
+    for key, slip in (
+        (marked, {"region": "EU-DE"}),
+        (in_clear, {"regoin": "eu-de"}),
+        (in_clear, {"password": 12345678}),
+    ):
         section = {"accessKey": "AK", "secretKey": key, **slip}
-        project.declare(
-            {"simulation": {**FIVE["simulation"], "opts": {"provider": "own"}}},
-            providers={"own": {"huaweicloud": section}},
-        )
-        for command in (project.preview, project.up):
-            refused = command(fails=True)
+        project.declare(declared, providers={"own": {"huaweicloud": section}})
 
-            assert f"huaweicloud.{next(iter(slip))}: " in refused.text
+        refused = project.preview(fails=True)
+
+        assert f"huaweicloud.{next(iter(slip))}: " in refused.text
+    project.up(fails=True)
     assert project.places_of("planted secret 7Zq") == []
     assert project.places_of("12345678") == []
 
 
 @pytest.mark.parametrize("front", ["dynamic"], indirect=True)
 def test_a_dynamic_class_refuses_a_secret_target_which_it_could_not_keep(project: Project) -> None:
-    project.declare(
-        {
-            "one": {"type": "workspace:JobRetry", "inputs": {"jobId": {"$secret": "planted-job"}}},
-            "one of many": {"type": "drs:JobBatchRetry", "inputs": {"jobs": [{"jobId": {"$secret": "planted-job"}}]}},
-            "good": with_inputs(SIMULATION, triggers={"key": {"$secret": TRIGGER}})["simulation"],
-        }
-    )
+    targets = {
+        "type": "drs:JobBatchRetry",
+        "inputs": {"jobs": [{"jobId": "jb1"}, {"jobId": {"$secret": "planted-job"}}]},
+    }
+    project.declare({"replication": targets})
 
-    refused = project.up("--continue-on-error", fails=True)
+    refused = project.up(fails=True)
 
-    assert "jobId: is secret, and a dynamic class would write it in clear" in refused.errors("one")
-    assert "jobs: is secret, and a dynamic class would write it in clear" in refused.errors("one of many")
-    assert project.resources.keys() == {"good"}
-    assert project.newly_fired() == {"1.scheduler": 1, "2.scheduler": 1}
+    assert "jobs: is secret, and a dynamic class would write it in clear" in refused.errors("replication")
+    assert project.resources == {}
+    assert project.newly_called() == []
     assert project.places_of("planted-job") == []
 
 
