@@ -26,6 +26,12 @@ def test_a_duration_is_read_as_seconds(text: str, seconds: float) -> None:
     assert parse(text) == pytest.approx(seconds)
 
 
+@pytest.mark.parametrize("text", ["99999999h", "8785h", "9" * 400 + "ms"])
+def test_more_than_a_year_is_refused_in_words(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^is too long a time; the longest is 8784h, a year$"):
+        parse(text)
+
+
 @pytest.mark.parametrize("text", ["", " ", "30", "-5s", "5 m", "s", "1m1h", "1s1s", "1d", ".5s", "1e3s", "٣s", "1h30"])
 def test_what_is_no_duration_is_refused_with_the_form_and_not_with_what_may_be_a_secret(text: str) -> None:
     with pytest.raises(ValueError, match=r"^is not a duration; write a number with its unit") as refused:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cloudretry.actions import ACTIONS
+from cloudretry.bounds import MOST_FINDINGS, MOST_TARGETS
 from cloudretry.errors import InvalidInput
 from cloudretry.inputs import UNKNOWN, check, is_unknown, parse, property_path
 from cloudretry.inputs import given as what_is_given
@@ -140,6 +141,22 @@ def test_an_output_within_a_text_is_refused_as_a_trigger(words: str) -> None:
     found = problems(DRS, jobs=[{"jobId": "a"}], triggers={"after": words, "list": [words]})
     assert found.keys() == {"triggers.after", "triggers.list[0]"}
     assert all("pulumi.Output.format" in reason and "Calling" not in reason for reason in found.values())
+
+
+def test_what_is_too_much_is_refused_with_the_bound() -> None:
+    found = problems(DRS, jobs=[{"jobId": "a"}], cooldown="99999999h")
+    assert found == {"cooldown": "is too long a time; the longest is 8784h, a year, got '99999999h'"}
+    most = [f"{number}.s" for number in range(MOST_TARGETS)]
+    assert problems(EHPC, clusterId="c", jobIds=most) == {}
+    found = problems(EHPC, clusterId="c", jobIds=[*most, "one.more"])
+    assert found.keys() == {"jobIds"}
+    assert "must name at most 10000" in found["jobIds"]
+
+
+def test_of_very_many_findings_the_first_are_told_and_the_others_counted() -> None:
+    found = check(ACTIONS[DRS], {"jobs": [{"jobId": "a b"}] * 5000})
+    assert len(found) == MOST_FINDINGS + 1
+    assert found[-1].reason == "and 9899 more of this kind; mend these first"
 
 
 # --- unknown values ---

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 __all__ = [
     "DEEPEST_ANSWER",
+    "LARGEST_FAILURE",
+    "LARGEST_INPUTS",
     "LARGEST_RATE",
     "LONGEST_ANSWER",
     "LONGEST_DURATION",
@@ -19,6 +21,7 @@ __all__ = [
     "LONGEST_RETRY_AFTER",
     "LONGEST_SETTINGS",
     "LONGEST_TIMEOUT",
+    "MOST_FINDINGS",
     "MOST_PAGES",
     "MOST_TARGETS",
     "SHORTEST_DURATION",
@@ -74,7 +77,19 @@ LARGEST_RATE = 10_000.0
 """The most requests per second; more than this is no limit."""
 
 MOST_TARGETS = 10_000
-"""Targets of one resource, such that all of them may fail with the longest words and still be saved."""
+"""Targets of one resource, such that all of them may fail and still be saved."""
+
+LARGEST_INPUTS = 3_000_000
+"""Bytes of one resource's inputs as a message. What is saved repeats them, and names each target once more."""
+
+MOST_FINDINGS = 100
+"""Findings that are told of one resource; the others are counted."""
+
+# --- what is handed to the engine ---
+
+LARGEST_FAILURE = 12_000_000
+"""Bytes of what a failed run hands over. It goes as a gRPC trailer, in base64: the engine reads 16 MiB of that, and at
+more it ends the connection, and every call on it."""
 
 # --- files ---
 

@@ -28,7 +28,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
-from cloudretry import durations
+from cloudretry import bounds, durations
 from cloudretry.errors import ConfigurationError, InvalidInput
 from cloudretry.findings import nearest, sentence
 from cloudretry.folders import expanded
@@ -186,10 +186,15 @@ def _duration(value: object) -> object:
     return durations.parse(value)
 
 
-def _key_lifetime(seconds: float) -> float:
-    if not 900 <= seconds <= 86_400:
-        raise ValueError("must be from 15m to 24h")
-    return seconds
+def _within(least: float, most: float) -> AfterValidator:
+    """Bounds of a duration, in seconds."""
+
+    def check(seconds: float) -> float:
+        if not least <= seconds <= most:
+            raise ValueError(f"must be from {durations.show(least)} to {durations.show(most)}")
+        return seconds
+
+    return AfterValidator(check)
 
 
 def _path(value: str) -> str:
@@ -222,7 +227,8 @@ def _header_text(value: SecretStr) -> SecretStr:
 Url = Annotated[str, AfterValidator(_url)]
 Region = Annotated[str, AfterValidator(check_host_label)]
 FilePath = Annotated[str, AfterValidator(_path)]
-Duration = Annotated[float, BeforeValidator(_duration, json_schema_input_type=str), Field(gt=0)]
+Duration = Annotated[float, BeforeValidator(_duration, json_schema_input_type=str)]
+Pause = Annotated[Duration, _within(bounds.SHORTEST_DURATION, bounds.LONGEST_TIMEOUT)]
 Secret = Annotated[SecretStr, AfterValidator(_header_text)]
 
 
@@ -242,7 +248,7 @@ class AssumeRole(_Section):
     agency_name: str = Field(description="The name of the agency.")
     domain_name: str | None = Field(None, description="The name of the account (domain) that owns the agency.")
     domain_id: str | None = Field(None, description="The id of that account; instead of `domainName`.")
-    duration: Annotated[Duration, AfterValidator(_key_lifetime)] = Field(
+    duration: Annotated[Duration, _within(900, 86_400)] = Field(
         43_200.0,
         description="How long the temporary keys are good for, from `15m` to `24h`. They are renewed before they end.",
     )
@@ -340,14 +346,14 @@ class ProviderConfig(_Section):
     max_concurrent_requests: Annotated[int, Field(ge=1, le=256)] = Field(
         8, description="How many requests to one service may be under way at the same time, first come, first served."
     )
-    requests_per_second: Annotated[float, Field(gt=0)] | None = Field(
+    requests_per_second: Annotated[float, Field(ge=bounds.SMALLEST_RATE, le=bounds.LARGEST_RATE)] | None = Field(
         None, description="How many requests to one service may be started in a second. The default is no limit."
     )
-    poll_interval: Duration | None = Field(
+    poll_interval: Pause | None = Field(
         None, description="The time between two looks at a target. The default grows with the time already waited."
     )
-    connect_timeout: Duration = Field(10.0, description="How long making a connection may take, such as `10s`.")
-    read_timeout: Duration = Field(60.0, description="How long an answer may take once the request is out.")
+    connect_timeout: Pause = Field(10.0, description="How long making a connection may take, such as `10s`.")
+    read_timeout: Pause = Field(60.0, description="How long an answer may take once the request is out.")
     ca_file: Annotated[FilePath, AfterValidator(_existing_file)] | None = Field(
         None, description="A file of CA certificates to trust instead of the usual ones."
     )

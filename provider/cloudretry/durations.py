@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from cloudretry.bounds import LONGEST_DURATION
+
 __all__ = ["FORM", "parse", "show"]
 
 FORM = "a number with its unit (h, m, s or ms), as in 500ms, 30s, 5m or 1h30m"
@@ -18,12 +20,15 @@ _UNITS = (3600.0, 60.0, 1.0, 0.001)
 def parse(text: str) -> float:
     """Seconds of a duration such as ``1h30m``. Units come in falling order, each at most once.
 
-    :raises ValueError: the text is not a duration; the words name the form, and not the text.
+    :raises ValueError: the text is not a duration, or one of more than a year; the words do not repeat it.
     """
     match = _PATTERN.fullmatch(text.strip())
     if match is None:
         raise ValueError(f"is not a duration; write {FORM}")
-    return sum(float(number) * unit for number, unit in zip(match.groups(), _UNITS, strict=True) if number is not None)
+    seconds = sum(float(number) * unit for number, unit in zip(match.groups(), _UNITS, strict=True) if number)
+    if seconds > LONGEST_DURATION:
+        raise ValueError(f"is too long a time; the longest is {show(LONGEST_DURATION)}, a year")
+    return seconds
 
 
 def show(seconds: float) -> str:

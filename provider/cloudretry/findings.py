@@ -35,7 +35,7 @@ _SENTENCES = {
     "less_than_equal": "must be at most {le:.15g}",
     "list_type": "must be a list",
     "too_short": "must name at least one",
-    "too_long": "must name at most {max_length}",
+    "too_long": "must name at most {max_length}: the state of more could not be saved when they fail; make it several",
     "dict_type": "must be a map",
     "model_type": "must be an object",
     "model_attributes_type": "must be an object",

@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from cloudretry.actions import Action
 from cloudretry.actions.base import ActionInputs
+from cloudretry.bounds import MOST_FINDINGS
 from cloudretry.errors import InvalidInput
 from cloudretry.findings import got, nearest, sentence
 
@@ -26,16 +27,22 @@ class Unknown:
 
 UNKNOWN = Unknown()
 
+KNOWN_LEAVES = frozenset({str, int, float, bool, type(None)})
+"""What most values are. Asked for first: a look at the abstract ``Mapping`` takes as long as all the rest."""
+
 
 def is_unknown(value: Any) -> bool:
     """Whether the value is unknown or holds something that is."""
-    if isinstance(value, Unknown):
+    kind = type(value)
+    if kind in KNOWN_LEAVES:
+        return False
+    if kind is Unknown:
         return True
     if isinstance(value, Mapping):
-        return any(is_unknown(item) for item in value.values())
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        return any(is_unknown(item) for item in value)
-    return False
+        value = value.values()
+    elif not isinstance(value, list | tuple):
+        return False
+    return any(type(item) not in KNOWN_LEAVES and is_unknown(item) for item in value)
 
 
 def property_path(location: Sequence[str | int]) -> str:
@@ -70,7 +77,7 @@ def given(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _without_nulls(value: Any) -> Any:
-    if isinstance(value, str):
+    if type(value) in KNOWN_LEAVES:
         return value
     if isinstance(value, Mapping):
         return given(value)
@@ -112,6 +119,9 @@ def check(
         problems.append(
             InvalidInput("reconcile", f"{action.name} has no failed state to reconcile with; take `reconcile` out")
         )
+    if len(problems) > MOST_FINDINGS:
+        more = f"and {len(problems) - MOST_FINDINGS} more of this kind; mend these first"
+        problems = [*problems[:MOST_FINDINGS], InvalidInput(problems[MOST_FINDINGS].path, more)]
     return problems
 
 
@@ -132,9 +142,9 @@ def named_targets(action: Action[Any], values: Mapping[str, Any]) -> Iterator[tu
     if not isinstance(items, Sequence) or isinstance(items, str):
         return
     for index, item in enumerate(items):
-        target = item.get(key) if key and isinstance(item, Mapping) else item
+        target = item.get(key) if key and type(item) is dict else item
         if isinstance(target, str):
-            yield [name, index, *([key] if key else [])], target
+            yield [name, index, key] if key else [name, index], target
 
 
 def _duplicates(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import time
 from collections.abc import Callable
@@ -12,13 +13,16 @@ from typing import Any
 import grpc
 import pytest
 from driver import DRS, EngineLog, Plugin, init_failed, jobs, outputs, refused, urn
-from pulumi.runtime.proto import engine_pb2, provider_pb2
+from pulumi.runtime.proto import engine_pb2, provider_pb2, status_pb2
 from test_resources import fired
 
+from cloudretry import bounds
 from cloudretry.emulator import Emulator
 from cloudretry.errors import CloudRetryError
-from cloudretry.plugin.marshal import Secret, from_struct, to_struct
-from cloudretry.plugin.server import Provider
+from cloudretry.lifecycle import Outcome
+from cloudretry.plugin.marshal import Secret, from_struct, plain, to_struct
+from cloudretry.plugin.secrecy import Secrecy
+from cloudretry.plugin.server import Provider, _failed_with_state
 
 
 def status_of(state: dict[str, Any], target: str) -> str:
@@ -36,6 +40,51 @@ def test_a_refused_target_fails_the_create_and_the_others_are_recorded(plugin: P
     assert "refused" in reason
     assert "The next `pulumi up`" in reason
     assert "Traceback" not in reason
+
+
+def test_the_largest_batch_can_fail_with_any_words_and_still_be_handed_over() -> None:
+    """What the engine reads of a trailer ends at 16 MiB, and it goes there in base64."""
+    count = bounds.MOST_TARGETS
+    for words, wrap in (("字" * bounds.LONGEST_MESSAGE, str), ("\U0001f4a5" * bounds.LONGEST_MESSAGE, Secret)):
+        name = words[: bounds.LONGEST_NAME]
+        results = [
+            {
+                "target": wrap(f"{number:0128d}"),
+                "status": "Failed",
+                "attempts": 1000,
+                "cloudStatus": wrap(name),
+                "errorCode": wrap(name),
+                "errorMessage": wrap(words),
+                "firedAt": "2026-01-31T23:59:59Z",
+            }
+            for number in range(count)
+        ]
+        outputs = {
+            "status": "Failed",
+            "results": results,
+            "requestIds": [name] * (count // 10),
+            "fireIds": ["f" * 32] * (count // 10),
+        }
+        outputs["triggers"] = {"large": "x" * bounds.LARGEST_INPUTS}
+        done = Outcome("id", {"history": []}, failure=f"- it: {words}\n" * 5)
+        ((_, content),) = _failed_with_state("id", done, to_struct(outputs), Secrecy([]))
+        assert len(base64.b64encode(content)) < 16 * 1024 * 1024 - 10_000
+        failed = provider_pb2.ErrorResourceInitFailed()
+        assert status_pb2.Status.FromString(content).details[0].Unpack(failed)
+        handed = plain(from_struct(failed.properties))
+        assert [result["target"] for result in handed["results"]] == [f"{number:0128d}" for number in range(count)]
+        assert {result["errorMessage"][-1] for result in handed["results"]} == {"…"}
+        assert handed["triggers"] == outputs["triggers"]
+
+
+def test_words_are_not_cut_where_they_fit() -> None:
+    results = [
+        {"target": "jb1", "status": "Failed", "attempts": 1, "errorMessage": "x" * bounds.LONGEST_MESSAGE}
+    ] * 1000
+    done = Outcome("id", {"history": []}, failure="it failed")
+    properties = to_struct({"results": results})
+    _failed_with_state("id", done, properties, Secrecy([]))
+    assert from_struct(properties)["results"] == results
 
 
 def test_the_next_update_fires_the_failed_target_only(plugin: Plugin, emulator: Emulator) -> None:

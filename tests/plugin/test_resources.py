@@ -13,6 +13,7 @@ from driver import DRS, EHPC, FIVE, PATIENCE, POOL, VISUALIZATION, Plugin, failu
 from google.protobuf import struct_pb2
 from pulumi.runtime.proto import provider_pb2
 
+from cloudretry import bounds
 from cloudretry.actions import ACTIONS
 from cloudretry.emulator import CREDENTIALS, Emulator
 from cloudretry.inputs import UNKNOWN, is_unknown
@@ -395,6 +396,20 @@ def test_every_wrong_input_is_named_by_its_path_at_once(plugin: Plugin) -> None:
     found = failures(plugin.check(news))
     assert found.keys() == {"jobs[1].jobId", "jobs[2]", "jobs[3].jobId", "jobs[3].job", "wait", "maxAttempts", "wiat"}
     assert "did you mean wait?" in found["wiat"]
+
+
+def test_more_than_can_be_saved_is_refused_at_once_and_holds_up_nobody(plugin: Plugin) -> None:
+    many = provider_pb2.CheckRequest(urn=urn(DRS), news=to_struct({"jobs": jobs(*(f"jb{n}" for n in range(30_000)))}))
+    asked = [plugin.stub.Check.future(many) for _ in range(2)]
+    assert not plugin.check({"jobs": jobs("jb1")}).failures
+    assert not all(answer.done() for answer in asked)
+    for answer in asked:
+        (reason,) = failures(answer.result(PATIENCE)).values()
+        assert "must name at most 10000" in reason
+
+    found = failures(plugin.check({"jobs": jobs("jb1"), "triggers": {"file": "x" * bounds.LARGEST_INPUTS}}))
+    assert found.keys() == {"triggers"}
+    assert "a hash in the place of a large trigger" in found["triggers"]
 
 
 def test_an_empty_request_names_what_is_required(plugin: Plugin) -> None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from cloudretry.actions.base import Action, HuaweicloudInputs, Permission, answered, read_object
+from cloudretry.bounds import MOST_TARGETS
 from cloudretry.errors import NoAnswer
 from cloudretry.model import (
     Answer,
@@ -53,8 +54,8 @@ class DrsJob(BaseModel):
 class DrsJobBatchRetryInputs(HuaweicloudInputs):
     """Inputs of a DRS batch retry."""
 
-    jobs: Annotated[list[DrsJob], Field(min_length=1)] = Field(
-        description="The tasks to retry, each once. Any number: they are sent in requests of ten."
+    jobs: Annotated[list[DrsJob], Field(min_length=1, max_length=MOST_TARGETS)] = Field(
+        description="The tasks to retry, each once, up to 10,000. They are sent in requests of ten."
     )
     language: Language | None = Field(
         None, strict=False, description="Language of the messages: `en-us` (the API's default) or `zh-cn`."

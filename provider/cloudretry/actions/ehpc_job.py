@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from cloudretry.actions.base import Action, AlicloudInputs, Permission, answered, read_object
+from cloudretry.bounds import MOST_TARGETS
 from cloudretry.errors import NoAnswer
 from cloudretry.model import (
     Answer,
@@ -40,8 +41,10 @@ class EhpcJobRerunInputs(AlicloudInputs):
     cluster_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_*-]{1,64}$")] = Field(
         description="Id of the cluster, such as `ehpc-sh-3VeFyR12`."
     )
-    job_ids: Annotated[list[Annotated[str, Field(pattern=r"^[^\s,:/\"]{1,128}$")]], Field(min_length=1)] = Field(
-        description="Ids of the jobs, such as `1.scheduler`, each once. They are sent in requests of 100."
+    job_ids: Annotated[
+        list[Annotated[str, Field(pattern=r"^[^\s,:/\"]{1,128}$")]], Field(min_length=1, max_length=MOST_TARGETS)
+    ] = Field(
+        description="Ids of the jobs, such as `1.scheduler`, each once, up to 10,000. They are sent in requests of 100."
     )
     run_async: bool | None = Field(
         None, description="Rerun over an asynchronous link (`Async`). The API's default is false."

@@ -13,7 +13,7 @@ from typing import Any
 
 from google.protobuf import struct_pb2
 
-from cloudretry.inputs import UNKNOWN, Unknown, property_path
+from cloudretry.inputs import KNOWN_LEAVES, UNKNOWN, Unknown, property_path
 
 __all__ = ["SIGNATURE", "Secret", "from_struct", "plain", "rewrap", "secret_paths", "to_struct", "wire_text"]
 
@@ -28,8 +28,7 @@ RESOURCE = "5cf8f73096256a8f31e491e813e4eb8e"
 UNKNOWN_TEXT = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 """An unknown value; other texts that begin alike mark unknown numbers, lists and so on, and are unknown as well."""
 
-_LEAVES = frozenset({str, int, float, bool, type(None), Unknown})
-"""What most values are. Asked for first: a look at the abstract ``Mapping`` takes as long as all the rest."""
+_LEAVES = KNOWN_LEAVES | {Unknown}
 
 UNKNOWN_TEXTS = frozenset(
     {
@@ -56,7 +55,9 @@ class Secret:
 
 def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
     """The properties in a message."""
-    return {name: _from_value(value) for name, value in struct.fields.items()}
+    fields = struct.fields
+    # The view of `items()` is not written in C.
+    return {name: _from_value(fields[name]) for name in fields}
 
 
 def _from_value(value: struct_pb2.Value) -> Any:
@@ -70,7 +71,7 @@ def _from_value(value: struct_pb2.Value) -> Any:
     if kind == "bool_value":
         return value.bool_value
     if kind == "list_value":
-        return [_from_value(item) for item in value.list_value.values]
+        return list(map(_from_value, value.list_value.values))
     if kind == "struct_value":
         return _from_object(from_struct(value.struct_value))
     return None
@@ -147,9 +148,9 @@ def plain(value: Any) -> Any:
             # The engine writes an id that is not known yet as an empty text; a component has none at all.
             known = {name: value[name] for name in (SIGNATURE, "urn", "id") if name in value}
             return {name: UNKNOWN if text == "" else text for name, text in known.items()}
-        return {name: plain(item) for name, item in value.items()}
+        return {name: item if type(item) in _LEAVES else plain(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [plain(item) for item in value]
+        return [item if type(item) in _LEAVES else plain(item) for item in value]
     return value
 
 
@@ -176,7 +177,9 @@ def secret_paths(value: Any, location: tuple[str | int, ...] = ()) -> Iterator[s
         yield property_path(location)
     elif isinstance(value, Mapping):
         for name, item in value.items():
-            yield from secret_paths(item, (*location, name))
+            if type(item) not in _LEAVES:
+                yield from secret_paths(item, (*location, name))
     elif isinstance(value, list):
         for index, item in enumerate(value):
-            yield from secret_paths(item, (*location, index))
+            if type(item) not in _LEAVES:
+                yield from secret_paths(item, (*location, index))

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 from google.protobuf import empty_pb2, struct_pb2
+from google.protobuf.message import Message
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
-from cloudretry import lifecycle
+from cloudretry import bounds, lifecycle
 from cloudretry.actions import ACTIONS, Action
 from cloudretry.backend import ConfiguredBackend
 from cloudretry.config import load, problems
 from cloudretry.errors import CloudRetryError, InvalidInput, JournalError
-from cloudretry.inputs import check, is_unknown
+from cloudretry.inputs import check, is_unknown, property_path
 from cloudretry.ledger import Fire
 from cloudretry.lifecycle import ChangeKind
 from cloudretry.model import Status
@@ -30,6 +31,7 @@ from cloudretry.plugin.secrecy import Secrecy
 from cloudretry.plugin.settings import protect
 from cloudretry.run.looker import Looker
 from cloudretry.saves import Saves
+from cloudretry.text import shortened
 from cloudretry.version import __version__
 
 if TYPE_CHECKING:
@@ -39,8 +41,8 @@ __all__ = ["Provider", "handlers"]
 
 ISSUES = "https://github.com/pulumi-cloudretry/pulumi-cloudretry/issues"
 
-LARGEST_TRAILER = 12 * 1024 * 1024
-"""Bytes of a failure's details that reach the engine: it takes 16 MiB, as text of four letters for three bytes."""
+LARGE = 50_000
+"""Bytes of a request whose work takes some hundredths of a second: about a thousand targets."""
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
@@ -78,6 +80,11 @@ def _answering(method: Method[Request, Response]) -> Method[Request, Response]:
         raise AssertionError("abort raises")
 
     return answer
+
+
+async def _apart(request: Message, work: Callable[[], Response]) -> Response:
+    """Do the work, for a large request in a thread: a cancel and all other resources would wait for it."""
+    return work() if request.ByteSize() < LARGE else await asyncio.to_thread(work)
 
 
 class Provider(provider_pb2_grpc.ResourceProviderServicer):
@@ -192,31 +199,43 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     async def Check(  # noqa: N802
         self, request: provider_pb2.CheckRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> provider_pb2.CheckResponse:
-        news = from_struct(request.news)
-        secret = frozenset(secret_paths(news))
-        action, values = _action(request.urn), plain(news)
-        found = check(action, values, is_secret=secret.__contains__)
-        backend = self._configured
-        found += backend.claims.take(request.urn, action, values, backend.inherited(action.cloud))
-        return provider_pb2.CheckResponse(inputs=request.news, failures=self._failures(found, news))
+        action, backend = _action(request.urn), self._configured
+        inherited = backend.inherited(action.cloud)
+
+        def look() -> list[provider_pb2.CheckFailure]:
+            news = from_struct(request.news)
+            secret, values = frozenset(secret_paths(news)), plain(news)
+            found = check(action, values, is_secret=secret.__contains__)
+            found += backend.claims.take(request.urn, action, values, inherited)
+            if request.news.ByteSize() > bounds.LARGEST_INPUTS:
+                found.append(_too_large(request.news))
+            return self._failures(found, news)
+
+        return provider_pb2.CheckResponse(inputs=request.news, failures=await _apart(request, look))
 
     @_answering
     async def Diff(  # noqa: N802
         self, request: provider_pb2.DiffRequest, _context: grpc.aio.ServicerContext[Any, Any]
     ) -> provider_pb2.DiffResponse:
-        action = _action(request.urn)
-        olds = _recorded(request.olds)
-        news = _with_ignored(from_struct(request.news), olds, request.ignoreChanges)
-        backend, outputs = self._configured, plain(olds)
+        action, backend = _action(request.urn), self._configured
+
+        def read() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]:
+            olds = _recorded(request.olds)
+            news = _with_ignored(from_struct(request.news), olds, request.ignoreChanges)
+            return olds, news, plain(olds), plain(news)
+
+        olds, news, outputs, values = await _apart(request, read)
         await lifecycle.note_saved(backend, action, outputs)
-        difference = lifecycle.diff(
+        compare = functools.partial(
+            lifecycle.diff,
             action,
             outputs,
-            plain(news),
+            values,
             backend.inherited(action.cloud),
             interrupted=bool(await self._interrupted(request.urn, action, news, olds)),
             emulated=backend.emulated,
         )
+        difference = await _apart(request, compare)
         kinds: dict[str, provider_pb2.PropertyDiff.Kind.ValueType] = {}
         for change in difference.changes:
             # One target in another's place is an update of that place, not what comes last of adding and deleting.
@@ -370,8 +389,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         is_new = bool(history) and history != before.get("history")
         if is_new and not details and self._is_worth_telling(request.urn, history[-1]):
             await self.log.last_word(request.urn, _what_happened(history[-1]))
-        # A larger trailer ends the connection, and nothing of it is saved.
-        if not self._is_ending and sum(len(value) for _, value in details) <= LARGEST_TRAILER:
+        if not self._is_ending:
             await lifecycle.hand_over(done)
             self._saves.give(done, request.resource_status_address, request.resource_status_token)
         if details:
@@ -384,7 +402,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     def _circumstances(self, urn: str, timeout: float, secrecy: Secrecy) -> lifecycle.Circumstances:
         return lifecycle.Circumstances(
             resource=urn,
-            timeout=timeout or lifecycle.DEFAULT_TIMEOUT,
+            timeout=min(timeout or lifecycle.DEFAULT_TIMEOUT, bounds.LONGEST_DURATION),
             cancelled=self._cancelled,
             looker=self._looker,
             is_secret=secrecy.hides,
@@ -399,10 +417,42 @@ def _what_happened(run: Mapping[str, Any]) -> str:
     return f"{run['fired']} fired: {outcomes}"
 
 
+def _too_large(inputs: struct_pb2.Struct) -> InvalidInput:
+    size, most = inputs.ByteSize(), bounds.LARGEST_INPUTS
+    largest = max(inputs.fields, key=lambda name: inputs.fields[name].ByteSize())
+    return InvalidInput(
+        property_path([largest]),
+        f"the inputs have {size:,} bytes, most of them here, and the state of more than {most:,} could not be saved "
+        "when the run fails; put less into one resource, or a hash in the place of a large trigger",
+    )
+
+
+def _fit(properties: struct_pb2.Struct) -> None:
+    """Shorten the clouds' words, as far as is needed for the engine to take the outputs.
+
+    :raises CloudRetryError: they are too large even so, which only inputs of before their bound can make them.
+    """
+    for most in (200, 50, 10):
+        if properties.ByteSize() <= bounds.LARGEST_FAILURE:
+            return
+        for result in properties.fields["results"].list_value.values:
+            for name in ("errorMessage", "errorCode", "cloudStatus"):
+                if name in result.struct_value.fields:
+                    value = result.struct_value.fields[name]
+                    value = value.struct_value.fields["value"] if value.HasField("struct_value") else value
+                    value.string_value = shortened(value.string_value, most)
+    if properties.ByteSize() > bounds.LARGEST_FAILURE:
+        raise CloudRetryError(
+            f"the outcome has {properties.ByteSize():,} bytes, more than the engine takes from a run that failed, so "
+            "it is not in the state. The next `pulumi up` takes it up from the journal; put less into one resource"
+        )
+
+
 def _failed_with_state(
     identifier: str, done: lifecycle.Outcome, properties: struct_pb2.Struct, secrecy: Secrecy
 ) -> tuple[tuple[str, bytes], ...]:
     """What fails the ``up`` and hands over the outputs all the same."""
+    _fit(properties)
     reason = wire_text(secrecy.redact(done.failure))
     failed = provider_pb2.ErrorResourceInitFailed(
         id=identifier,

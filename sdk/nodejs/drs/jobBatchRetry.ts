@@ -86,7 +86,7 @@ export class JobBatchRetry extends pulumi.CustomResource {
      */
     declare public /*out*/ readonly history: pulumi.Output<outputs.Run[]>;
     /**
-     * The tasks to retry, each once. Any number: they are sent in requests of ten.
+     * The tasks to retry, each once, up to 10,000. They are sent in requests of ten.
      */
     declare public readonly jobs: pulumi.Output<outputs.drs.Job[]>;
     /**
@@ -218,7 +218,7 @@ export interface JobBatchRetryArgs {
      */
     fireWhen?: pulumi.Input<enums.FireWhen | undefined>;
     /**
-     * The tasks to retry, each once. Any number: they are sent in requests of ten.
+     * The tasks to retry, each once, up to 10,000. They are sent in requests of ten.
      */
     jobs: pulumi.Input<pulumi.Input<inputs.drs.JobArgs>[]>;
     /**

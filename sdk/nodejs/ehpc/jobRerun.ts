@@ -88,7 +88,7 @@ export class JobRerun extends pulumi.CustomResource {
      */
     declare public /*out*/ readonly history: pulumi.Output<outputs.Run[]>;
     /**
-     * Ids of the jobs, such as `1.scheduler`, each once. They are sent in requests of 100.
+     * Ids of the jobs, such as `1.scheduler`, each once, up to 10,000. They are sent in requests of 100.
      */
     declare public readonly jobIds: pulumi.Output<string[]>;
     /**
@@ -223,7 +223,7 @@ export interface JobRerunArgs {
      */
     fireWhen?: pulumi.Input<enums.FireWhen | undefined>;
     /**
-     * Ids of the jobs, such as `1.scheduler`, each once. They are sent in requests of 100.
+     * Ids of the jobs, such as `1.scheduler`, each once, up to 10,000. They are sent in requests of 100.
      */
     jobIds: pulumi.Input<pulumi.Input<string>[]>;
     /**

@@ -41,7 +41,7 @@ type JobBatchRetry struct {
 	Generation pulumi.IntOutput `pulumi:"generation"`
 	// The last 20 runs, oldest first.
 	History cloudretry.RunArrayOutput `pulumi:"history"`
-	// The tasks to retry, each once. Any number: they are sent in requests of ten.
+	// The tasks to retry, each once, up to 10,000. They are sent in requests of ten.
 	Jobs JobArrayOutput `pulumi:"jobs"`
 	// Language of the messages: `en-us` (the API's default) or `zh-cn`.
 	Language LanguagePtrOutput `pulumi:"language"`
@@ -124,7 +124,7 @@ type jobBatchRetryArgs struct {
 	Cooldown *string `pulumi:"cooldown"`
 	// `always` fires without looking. `retryable` looks at each target first, fires only those that can be retried and records the others as skipped, with the reason. Default: `"always"`.
 	FireWhen *cloudretry.FireWhen `pulumi:"fireWhen"`
-	// The tasks to retry, each once. Any number: they are sent in requests of ten.
+	// The tasks to retry, each once, up to 10,000. They are sent in requests of ten.
 	Jobs []Job `pulumi:"jobs"`
 	// Language of the messages: `en-us` (the API's default) or `zh-cn`.
 	Language *Language `pulumi:"language"`
@@ -154,7 +154,7 @@ type JobBatchRetryArgs struct {
 	Cooldown pulumi.StringPtrInput
 	// `always` fires without looking. `retryable` looks at each target first, fires only those that can be retried and records the others as skipped, with the reason. Default: `"always"`.
 	FireWhen cloudretry.FireWhenPtrInput
-	// The tasks to retry, each once. Any number: they are sent in requests of ten.
+	// The tasks to retry, each once, up to 10,000. They are sent in requests of ten.
 	Jobs JobArrayInput
 	// Language of the messages: `en-us` (the API's default) or `zh-cn`.
 	Language LanguagePtrInput
@@ -300,7 +300,7 @@ func (o JobBatchRetryOutput) History() cloudretry.RunArrayOutput {
 	return o.ApplyT(func(v *JobBatchRetry) cloudretry.RunArrayOutput { return v.History }).(cloudretry.RunArrayOutput)
 }
 
-// The tasks to retry, each once. Any number: they are sent in requests of ten.
+// The tasks to retry, each once, up to 10,000. They are sent in requests of ten.
 func (o JobBatchRetryOutput) Jobs() JobArrayOutput {
 	return o.ApplyT(func(v *JobBatchRetry) JobArrayOutput { return v.Jobs }).(JobArrayOutput)
 }

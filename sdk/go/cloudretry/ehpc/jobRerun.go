@@ -41,7 +41,7 @@ type JobRerun struct {
 	Generation pulumi.IntOutput `pulumi:"generation"`
 	// The last 20 runs, oldest first.
 	History cloudretry.RunArrayOutput `pulumi:"history"`
-	// Ids of the jobs, such as `1.scheduler`, each once. They are sent in requests of 100.
+	// Ids of the jobs, such as `1.scheduler`, each once, up to 10,000. They are sent in requests of 100.
 	JobIds pulumi.StringArrayOutput `pulumi:"jobIds"`
 	// How often one target may be fired in one generation, over all runs. When the attempts are spent, `up` fails and fires nothing. Default: `3`.
 	MaxAttempts pulumi.IntPtrOutput `pulumi:"maxAttempts"`
@@ -127,7 +127,7 @@ type jobRerunArgs struct {
 	Cooldown *string `pulumi:"cooldown"`
 	// `always` fires without looking. `retryable` looks at each target first, fires only those that can be retried and records the others as skipped, with the reason. Default: `"always"`.
 	FireWhen *cloudretry.FireWhen `pulumi:"fireWhen"`
-	// Ids of the jobs, such as `1.scheduler`, each once. They are sent in requests of 100.
+	// Ids of the jobs, such as `1.scheduler`, each once, up to 10,000. They are sent in requests of 100.
 	JobIds []string `pulumi:"jobIds"`
 	// How often one target may be fired in one generation, over all runs. When the attempts are spent, `up` fails and fires nothing. Default: `3`.
 	MaxAttempts *int `pulumi:"maxAttempts"`
@@ -157,7 +157,7 @@ type JobRerunArgs struct {
 	Cooldown pulumi.StringPtrInput
 	// `always` fires without looking. `retryable` looks at each target first, fires only those that can be retried and records the others as skipped, with the reason. Default: `"always"`.
 	FireWhen cloudretry.FireWhenPtrInput
-	// Ids of the jobs, such as `1.scheduler`, each once. They are sent in requests of 100.
+	// Ids of the jobs, such as `1.scheduler`, each once, up to 10,000. They are sent in requests of 100.
 	JobIds pulumi.StringArrayInput
 	// How often one target may be fired in one generation, over all runs. When the attempts are spent, `up` fails and fires nothing. Default: `3`.
 	MaxAttempts pulumi.IntPtrInput
@@ -306,7 +306,7 @@ func (o JobRerunOutput) History() cloudretry.RunArrayOutput {
 	return o.ApplyT(func(v *JobRerun) cloudretry.RunArrayOutput { return v.History }).(cloudretry.RunArrayOutput)
 }
 
-// Ids of the jobs, such as `1.scheduler`, each once. They are sent in requests of 100.
+// Ids of the jobs, such as `1.scheduler`, each once, up to 10,000. They are sent in requests of 100.
 func (o JobRerunOutput) JobIds() pulumi.StringArrayOutput {
 	return o.ApplyT(func(v *JobRerun) pulumi.StringArrayOutput { return v.JobIds }).(pulumi.StringArrayOutput)
 }

@@ -40,7 +40,7 @@ class JobBatchRetryArgs:
         """
         The set of arguments for constructing a JobBatchRetry resource.
 
-        :param pulumi.Input[Sequence[pulumi.Input['JobArgs']]] jobs: The tasks to retry, each once. Any number: they are sent in requests of ten.
+        :param pulumi.Input[Sequence[pulumi.Input['JobArgs']]] jobs: The tasks to retry, each once, up to 10,000. They are sent in requests of ten.
         :param pulumi.Input[_builtins.str] cooldown: Least time between two fires of the same target, such as `10m`. A target that is still cooling down is not fired.
         :param pulumi.Input['_root_enums.FireWhen'] fire_when: `always` fires without looking. `retryable` looks at each target first, fires only those that can be retried and records the others as skipped, with the reason. Default: `"always"`.
         :param pulumi.Input['Language'] language: Language of the messages: `en-us` (the API's default) or `zh-cn`.
@@ -84,7 +84,7 @@ class JobBatchRetryArgs:
     @pulumi.getter
     def jobs(self) -> pulumi.Input[Sequence[pulumi.Input['JobArgs']]]:
         """
-        The tasks to retry, each once. Any number: they are sent in requests of ten.
+        The tasks to retry, each once, up to 10,000. They are sent in requests of ten.
         """
         return pulumi.get(self, "jobs")
 
@@ -274,7 +274,7 @@ class JobBatchRetry(pulumi.CustomResource):
         :param pulumi.ResourceOptions opts: Options for the resource.
         :param pulumi.Input[_builtins.str] cooldown: Least time between two fires of the same target, such as `10m`. A target that is still cooling down is not fired.
         :param pulumi.Input['_root_enums.FireWhen'] fire_when: `always` fires without looking. `retryable` looks at each target first, fires only those that can be retried and records the others as skipped, with the reason. Default: `"always"`.
-        :param pulumi.Input[Sequence[pulumi.Input[Union['JobArgs', 'JobArgsDict', 'outputs.Job']]]] jobs: The tasks to retry, each once. Any number: they are sent in requests of ten.
+        :param pulumi.Input[Sequence[pulumi.Input[Union['JobArgs', 'JobArgsDict', 'outputs.Job']]]] jobs: The tasks to retry, each once, up to 10,000. They are sent in requests of ten.
         :param pulumi.Input['Language'] language: Language of the messages: `en-us` (the API's default) or `zh-cn`.
         :param pulumi.Input[_builtins.int] max_attempts: How often one target may be fired in one generation, over all runs. When the attempts are spent, `up` fails and fires nothing. Default: `3`.
         :param pulumi.Input['_root_enums.OnUnknown'] on_unknown: What to do with a target whose fire got no answer, when its state does not tell either: `fail` and fire nothing, or `fire` it again. Default: `"fail"`.
@@ -476,7 +476,7 @@ class JobBatchRetry(pulumi.CustomResource):
     @pulumi.getter
     def jobs(self) -> pulumi.Output[Sequence['outputs.Job']]:
         """
-        The tasks to retry, each once. Any number: they are sent in requests of ten.
+        The tasks to retry, each once, up to 10,000. They are sent in requests of ten.
         """
         return pulumi.get(self, "jobs")
 

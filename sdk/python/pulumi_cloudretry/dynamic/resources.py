@@ -221,7 +221,14 @@ def _timeouts(opts: pulumi.ResourceOptions | None) -> dict[str, float]:
     if custom is None:
         return {}
     given = {name: getattr(custom, name) for name in ("create", "update")}
-    return {name: durations.parse(cast(str, text)) for name, text in given.items() if text}
+    return {name: _seconds(name, cast(str, text)) for name, text in given.items() if text}
+
+
+def _seconds(name: str, text: str) -> float:
+    try:
+        return durations.parse(text)
+    except ValueError as error:
+        raise pulumi.RunError(f"custom_timeouts.{name}: {text!r} {error}") from None
 
 
 def _raise(name: str, failure: str | None) -> None:

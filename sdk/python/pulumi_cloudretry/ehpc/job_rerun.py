@@ -38,7 +38,7 @@ class JobRerunArgs:
         The set of arguments for constructing a JobRerun resource.
 
         :param pulumi.Input[_builtins.str] cluster_id: Id of the cluster, such as `ehpc-sh-3VeFyR12`.
-        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] job_ids: Ids of the jobs, such as `1.scheduler`, each once. They are sent in requests of 100.
+        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] job_ids: Ids of the jobs, such as `1.scheduler`, each once, up to 10,000. They are sent in requests of 100.
         :param pulumi.Input[_builtins.str] cooldown: Least time between two fires of the same target, such as `10m`. A target that is still cooling down is not fired.
         :param pulumi.Input['_root_enums.FireWhen'] fire_when: `always` fires without looking. `retryable` looks at each target first, fires only those that can be retried and records the others as skipped, with the reason. Default: `"always"`.
         :param pulumi.Input[_builtins.int] max_attempts: How often one target may be fired in one generation, over all runs. When the attempts are spent, `up` fails and fires nothing. Default: `3`.
@@ -92,7 +92,7 @@ class JobRerunArgs:
     @pulumi.getter(name="jobIds")
     def job_ids(self) -> pulumi.Input[Sequence[pulumi.Input[_builtins.str]]]:
         """
-        Ids of the jobs, such as `1.scheduler`, each once. They are sent in requests of 100.
+        Ids of the jobs, such as `1.scheduler`, each once, up to 10,000. They are sent in requests of 100.
         """
         return pulumi.get(self, "job_ids")
 
@@ -269,7 +269,7 @@ class JobRerun(pulumi.CustomResource):
         :param pulumi.Input[_builtins.str] cluster_id: Id of the cluster, such as `ehpc-sh-3VeFyR12`.
         :param pulumi.Input[_builtins.str] cooldown: Least time between two fires of the same target, such as `10m`. A target that is still cooling down is not fired.
         :param pulumi.Input['_root_enums.FireWhen'] fire_when: `always` fires without looking. `retryable` looks at each target first, fires only those that can be retried and records the others as skipped, with the reason. Default: `"always"`.
-        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] job_ids: Ids of the jobs, such as `1.scheduler`, each once. They are sent in requests of 100.
+        :param pulumi.Input[Sequence[pulumi.Input[_builtins.str]]] job_ids: Ids of the jobs, such as `1.scheduler`, each once, up to 10,000. They are sent in requests of 100.
         :param pulumi.Input[_builtins.int] max_attempts: How often one target may be fired in one generation, over all runs. When the attempts are spent, `up` fails and fires nothing. Default: `3`.
         :param pulumi.Input['_root_enums.OnUnknown'] on_unknown: What to do with a target whose fire got no answer, when its state does not tell either: `fail` and fire nothing, or `fire` it again. Default: `"fail"`.
         :param pulumi.Input[_builtins.bool] reconcile: Look at the targets before each `up`, and fire those that the cloud shows failed. Takes effect from the `up` after it is switched on. Default: `false`.
@@ -478,7 +478,7 @@ class JobRerun(pulumi.CustomResource):
     @pulumi.getter(name="jobIds")
     def job_ids(self) -> pulumi.Output[Sequence[_builtins.str]]:
         """
-        Ids of the jobs, such as `1.scheduler`, each once. They are sent in requests of 100.
+        Ids of the jobs, such as `1.scheduler`, each once, up to 10,000. They are sent in requests of 100.
         """
         return pulumi.get(self, "job_ids")
 
