@@ -9,7 +9,7 @@ help:
 	@echo 'make demo        set everything up and watch five retries fire, once each, on the emulator'
 	@echo 'make test        lint, types and every test'
 	@echo 'make test-fast   the same without the tests that drive the Pulumi engine'
-	@echo 'make chaos       500 runs with kills and faults, judged by the effects (CHAOS="--runs 50 --seed 2")'
+	@echo 'make chaos       1000 runs with kills, faults and corrections, judged by the effects (CHAOS="--runs 50 --seed 2")'
 	@echo 'make bench       what it costs, beside others, into docs/benchmark.md (BENCH="--quick" for a look)'
 	@echo 'make lint        lint, format and types only'
 	@echo 'make sdk         schema.json and the SDKs, generated from the actions'

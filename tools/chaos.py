@@ -1,7 +1,9 @@
-"""The chaos matrix: kills, faults, full disks and clock jumps against real processes; then the effects are counted.
+"""The chaos matrix: kills, interrupts, faults, full disks, clock jumps and corrections of the program against real
+processes; then the effects are counted.
 
-Every run ends with `up` until it is green. It fails if a target was retried twice where one retry was asked for, if the
-state lost an outcome, or if an `up` failed and did not say why. The same seed makes the same choices; what the machine
+Every run ends with `up` until it is green. It fails if a target was retried more often than somebody had asked for, if
+something asked for was called done without a retry, if the state lost an outcome, or if an `up` failed and did not say
+why. The same seed makes the same choices; what the machine
 makes of them may differ by milliseconds, so each kill is reported with the phase that it really met.
 """
 
@@ -27,7 +29,7 @@ from chaosmatrix.drivers import make_template
 from chaosmatrix.judge import Verdict, judge
 from chaosmatrix.play import Played, play
 
-RUNS, SEED = 500, "1"
+RUNS, SEED = 1000, "1"
 JOBS = {"engine": 3, "wire": 6}
 """How many runs go on at once, by driver. Most of a run is waiting; an engine costs more than a plugin."""
 
@@ -108,6 +110,7 @@ def tell(done: Finished, place: str, with_story: bool) -> None:
     print(f"{place:>8} {words:3} {done.played.seconds:6.1f} s  {done.case}: {verdict.ended}", flush=True)
     for kind, found in (
         ("duplicate", verdict.duplicates),
+        ("swallowed", verdict.swallowed),
         ("lost", verdict.lost),
         ("unexplained", verdict.unexplained),
     ):
@@ -124,9 +127,10 @@ def report(finished: list[Finished], seed: str, seconds: float) -> str:
     rows: list[tuple[str, object]] = [
         ("seed", seed),
         ("runs", len(finished)),
-        ("  on the real engine", f"{engine} (plugin {lanes['plugin']}, dynamic {lanes['dynamic']})"),
-        ("  raw gRPC to the real plugin process", lanes["wire"]),
+        ("  on the real engine", engine),
+        ("  raw gRPC to the real plugin process", len(finished) - engine),
     ]
+    rows += _counted("  of lane ", lanes)
     rows += _counted("  ", Counter(done.case.action for done in finished))
     rows += _counted("  ", Counter(done.case.operation for done in finished))
     rows += _counted("  ended: ", Counter(done.verdict.ended for done in finished))
@@ -138,13 +142,17 @@ def report(finished: list[Finished], seed: str, seconds: float) -> str:
     rows += [("requests that met a fault", sum(done.played.faults for done in finished))]
     families = Counter(done.case.trouble.name for done in finished if done.case.trouble.kind != "kill")
     rows += _counted("  runs with ", families)
+    rows += _counted("  then ", Counter(done.case.change for done in finished if done.case.change))
     disks = Counter(done.played.disk_full for done in finished if done.played.disk_full)
     rows += _counted("  disk filled by ", disks)
     rows += [("`pulumi up`s", sum(len(done.played.ups) for done in finished))]
-    rows += [("effects", sum(sum(done.played.effects.values()) for done in finished))]
+    rows += [("fires that were asked for", sum(len(done.played.asks) for done in finished))]
+    rows += [("effects", sum(sum(done.played.counted.values()) for done in finished))]
+    rows += [("doubts that were cleared by hand", sum(done.played.doubts for done in finished))]
     rows += [("drafts left in the journal", sum(len(done.played.litter) for done in finished))]
     rows += [
         ("duplicate fires", sum(len(done.verdict.duplicates) for done in finished)),
+        ("swallowed fires", sum(len(done.verdict.swallowed) for done in finished)),
         ("lost outcomes", sum(len(done.verdict.lost) for done in finished)),
         ("unexplained failures", sum(len(done.verdict.unexplained) for done in finished)),
         ("bad runs", " ".join(done.case.name for done in finished if not done.verdict.good) or "none"),

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from itertools import cycle, islice, product
 from typing import Any
 
-__all__ = ["FIRE_FAULTS", "LANES", "LOOK_FAULTS", "Case", "Trouble", "cases", "fault"]
+__all__ = ["FIRE_FAULTS", "LANES", "LOOK_FAULTS", "VERSIONS", "Case", "Trouble", "case_named", "cases", "fault"]
 
 ACTIONS = ("pool", "visualization", "desktop", "replication", "simulation")
 """The five actions, by the names of the engine tests' resources; the last one is E-HPC."""
+
+VERSIONS = ("3.230", "3.276")
+"""Engines that end their plugins in different ways, for the small engine of the wire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +39,24 @@ class Case:
     action: str
     operation: str
     trouble: Trouble
+    change: str = ""
+    """What happens to the program, the stack or the cloud after the trouble."""
 
     def __str__(self) -> str:
-        return f"{self.name} {self.front}/{self.driver} {self.action} {self.operation} {self.trouble.name}"
+        words = f"{self.name} {self.front}/{self.driver} {self.action} {self.operation} {self.trouble.name}"
+        return f"{words}, then {self.change}" if self.change else words
 
 
 LANES: Mapping[str, tuple[str, str, int]] = {
-    "wire": ("wire", "plugin", 70),
-    "plugin": ("engine", "plugin", 15),
-    "dynamic": ("engine", "dynamic", 15),
+    "wire": ("wire", "plugin", 40),
+    "plugin": ("engine", "plugin", 10),
+    "dynamic": ("engine", "dynamic", 8),
+    "changed": ("wire", "plugin", 30),
+    "changedplugin": ("engine", "plugin", 8),
+    "changeddynamic": ("engine", "dynamic", 4),
 }
-"""Driver, front and share in a hundred runs, by the first part of a case's name."""
+"""Driver, front and share in a hundred runs, by the first part of a case's name. In the lower half the program, the
+stack or the cloud is changed as well."""
 
 VICTIMS = ("engine", "plugin", "both")
 FIRE_INSTANTS = (
@@ -165,26 +175,99 @@ _TROUBLES: Mapping[str, tuple[Trouble, ...]] = {
 }
 _OPERATIONS = {"create": "fire", "update": "fire", "resume": "resume"}
 
+NO_TROUBLE = Trouble("none", "no trouble")
+INTERRUPTED_INSTANTS = ("effect", "answered", "waiting")
+_DISTURBED = (
+    *(
+        Trouble("kill", f"kill -9 of {victim}, {instant}", victim, instant)
+        for victim, instant in product(
+            VICTIMS, ("intent", "in flight", "effect", "answered", "before the save", "waiting")
+        )
+        if not (instant == "before the save" and victim == "plugin")
+    ),
+    *(
+        Trouble("ctrl-c", f"{victim}, {instant}", victim, instant)
+        for victim, instant in product(("Ctrl-C", "Ctrl-C twice"), INTERRUPTED_INSTANTS)
+    ),
+)
+_STOPPED = tuple(
+    Trouble("stopped", f"stopped and overtaken, {instant}", "both", instant)
+    for instant in ("in flight", *INTERRUPTED_INSTANTS)
+)
+_BOTH = ("create", "update")
+_ANY_TROUBLE = (NO_TROUBLE, *_DISTURBED)
+CHANGED: Mapping[str, tuple[tuple[str, ...], tuple[Trouble, ...]]] = {
+    "nothing": (_BOTH, (*(one for one in _DISTURBED if one.kind == "ctrl-c"), *_STOPPED)),
+    "another place": (_BOTH, _ANY_TROUBLE),
+    "another emulator": (("create",), _DISTURBED),
+    "trigger changed": (_BOTH, _ANY_TROUBLE),
+    "trigger there and back": (_BOTH, _ANY_TROUBLE),
+    "targets added": (_BOTH, _ANY_TROUBLE),
+    "targets exchanged": (_BOTH, _ANY_TROUBLE),
+    "renamed": (_BOTH, _DISTURBED),
+    "stack renamed": (_BOTH, _DISTURBED),
+    "backend respelt": (_BOTH, _DISTURBED),
+    "--replace": (_BOTH, _ANY_TROUBLE),
+    "taint": (_BOTH, _ANY_TROUBLE),
+    "destroyed": (_BOTH, _ANY_TROUBLE),
+    "state delete": (_BOTH, _ANY_TROUBLE),
+    "fired by hand": (_BOTH, _ANY_TROUBLE),
+    "second resource": (("create",), (NO_TROUBLE,) * 4),
+    "second provider": (("create",), (NO_TROUBLE,) * 6),
+    "second stack": (("create",), (*(NO_TROUBLE,) * 8, *(one for one in _DISTURBED if one.kind == "kill"))),
+    "older state": (("update",), _ANY_TROUBLE),
+}
+"""The operations and troubles before each change."""
+
+SEVERAL = ("replication", "simulation")
+"""The actions that take several targets."""
+
 
 def _lane(name: str, seed: str) -> Iterator[Case]:
     """All cases of a lane without end. Any first part of it has the families in their proportions."""
     driver, front, _ = LANES[name]
     dice = random.Random(f"{seed}/{name}")
-    families: dict[str, list[tuple[str, str, Trouble]]] = {}
-    for (operation, troubles), action in product(_OPERATIONS.items(), ACTIONS):
-        for trouble in _TROUBLES[troubles]:
-            if trouble.kind == "new id" and action != "desktop":
-                continue
-            families.setdefault(trouble.kind, []).append((action, operation, trouble))
+    families = _changes(driver) if name.startswith("changed") else _troubles()
     placed = []
     for cells in families.values():
         dice.shuffle(cells)
         first = dice.random()
         placed += [((index + first) / len(cells), cell) for index, cell in enumerate(cells)]
     placed.sort(key=lambda item: item[0])
-    for number, (_, (action, operation, trouble)) in enumerate(cycle(placed)):
+    for number, (_, (action, operation, trouble, change)) in enumerate(cycle(placed)):
         case = f"{name}-{number}"
-        yield Case(case, f"{seed}/{case}", driver, front, action, operation, trouble)
+        yield Case(case, f"{seed}/{case}", driver, front, action, operation, trouble, change)
+
+
+_Cell = tuple[str, str, Trouble, str]
+
+
+def _troubles() -> dict[str, list[_Cell]]:
+    families: dict[str, list[_Cell]] = {}
+    for (operation, troubles), action in product(_OPERATIONS.items(), ACTIONS):
+        for trouble in _TROUBLES[troubles]:
+            if trouble.kind == "new id" and action != "desktop":
+                continue
+            families.setdefault(trouble.kind, []).append((action, operation, trouble, ""))
+    return families
+
+
+def _changes(driver: str) -> dict[str, list[_Cell]]:
+    families: dict[str, list[_Cell]] = {}
+    for change, (operations, troubles) in CHANGED.items():
+        for operation, trouble, action in product(operations, troubles, ACTIONS):
+            if change.startswith("targets") and action not in SEVERAL:
+                continue
+            # The real engine's own lock keeps a second run away.
+            if trouble.kind == "stopped" and driver != "wire":
+                continue
+            # Of E-HPC nothing is in progress that would keep a run waiting.
+            if trouble.instant == "waiting" and action == "simulation":
+                continue
+            families.setdefault(change, []).append((action, operation, trouble, change))
+    # Each change is tried as often as any other.
+    most = max(map(len, families.values()))
+    return {change: list(islice(cycle(cells), most)) for change, cells in families.items()}
 
 
 def cases(seed: str, runs: int) -> list[Case]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import urllib.request
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,25 @@ class Kind:
     at_first: str
     moving: str
     well: str
+    container: str = ""
+    """The property that names the pool or cluster."""
+    containers: tuple[str, ...] = ("",)
+    """Two of these that each have the same targets."""
+    listed: str = ""
+    """The property that lists the targets, where it takes several."""
+
+    def inputs_for(self, container: str, keys: Sequence[str]) -> dict[str, Any]:
+        """The inputs for these targets there."""
+        inputs = dict(self.inputs)
+        if self.container:
+            inputs[self.container] = container
+        if self.listed:
+            inputs[self.listed] = [{"jobId": key} for key in keys] if self.listed == "jobs" else list(keys)
+        return inputs
+
+    def id_of(self, container: str, key: str) -> str:
+        """A target as the emulator names it."""
+        return f"{container}{':' if self.container == 'poolName' else '/'}{key}" if container else key
 
     @property
     def fires(self) -> str:
@@ -57,6 +77,8 @@ RESOURCES: Mapping[str, Kind] = {
         "EnableFailed",
         "Enabling",
         "Enabled",
+        "poolName",
+        ("pool-a", "pool-b"),
     ),
     "visualization": Kind("cloudretry:modelarts:VisualizationJobRestart", {"jobId": "10"}, ("10",), "11", "4", "8"),
     "desktop": Kind("cloudretry:workspace:JobRetry", {"jobId": "task-1"}, ("task-1",), "FAILED", "RUNNING", "SUCCESS"),
@@ -67,6 +89,7 @@ RESOURCES: Mapping[str, Kind] = {
         "FULL_TRANSFER_FAILED",
         "STARTJOBING",
         "FULL_TRANSFER_STARTED",
+        listed="jobs",
     ),
     "simulation": Kind(
         "cloudretry:ehpc:JobRerun",
@@ -75,6 +98,9 @@ RESOURCES: Mapping[str, Kind] = {
         "RUNNING",
         "QUEUED",
         "RUNNING",
+        "clusterId",
+        ("ehpc-1", "ehpc-2"),
+        "jobIds",
     ),
 }
 
@@ -101,7 +127,8 @@ def key_of(identifier: str) -> str:
 class Cloud:
     """An emulator that runs until :meth:`close`. Counts begin anew at each :meth:`mark`."""
 
-    def __init__(self, action: str, behave: Targets) -> None:
+    def __init__(self, action: str, behave: Targets, name: str = "") -> None:
+        self.name = name
         self.kind = RESOURCES[action]
         self.behave = behave
         self.emulator = Emulator(_scenario(action, self.kind, behave))
@@ -116,6 +143,24 @@ class Cloud:
         """Count from here."""
         self._marked = max((request.number for request in self.emulator.requests()), default=0)
         self._counted = self._all_effects()
+
+    def count(self, target: str) -> int:
+        """How often a retry took hold on a target, from the beginning."""
+        return next(seen.times_fired for seen in self.emulator.targets() if seen.id == target)
+
+    def last_request(self) -> int:
+        """The number of the last request."""
+        return max((request.number for request in self.emulator.requests()), default=0)
+
+    def wait_until_quiet(self) -> None:
+        """Let the requests that fire and are on their way come to their end."""
+        deadline = time.monotonic() + 10.0
+        while self.flying() > 0 and time.monotonic() < deadline:
+            time.sleep(0.05)
+
+    def flying(self) -> int:
+        """How many requests that fire have met a fault and are not dealt with yet."""
+        return self.fire_hits() - sum(fire.fault for fire in self.emulator.requests(self.kind.fires))
 
     def effects(self) -> Counter[str]:
         """How often a retry took hold on each target since the mark."""
@@ -154,13 +199,17 @@ class Cloud:
             if not self.kind.stamped and target.state == self.kind.moving:
                 self.emulator.set_state(target.id, self.kind.well, kind=target.kind)
 
-    def fail_again(self) -> None:
-        """Put the targets back into a state from which they can be retried."""
+    def fail_again(self, targets: Collection[str] = ()) -> None:
+        """Put these targets, or all, back into a state from which they can be retried."""
         for target in self.emulator.targets():
-            self.emulator.set_state(target.id, self.kind.at_first, kind=target.kind)
+            if not targets or target.id in targets:
+                self.emulator.set_state(target.id, self.kind.at_first, kind=target.kind)
 
     def _all_effects(self) -> Counter[str]:
-        return Counter({key_of(seen.id): seen.times_fired for seen in self.emulator.targets()})
+        found: Counter[str] = Counter()
+        for seen in self.emulator.targets():
+            found[key_of(seen.id)] += seen.times_fired
+        return found
 
 
 def _scenario(action: str, kind: Kind, behave: Targets) -> dict[str, Any]:
@@ -177,10 +226,11 @@ def _scenario(action: str, kind: Kind, behave: Targets) -> dict[str, Any]:
         return {**common, **fields, **(refuse if behave.refused == key_of(name) else {})}
 
     if action == "pool":
-        return {"pools": [{"name": "pool-a", "scopes": [target("pool-a:Infer", scope="Infer")]}]}
+        scopes = [target("pool-a:Infer", scope="Infer")]
+        return {"pools": [{"name": name, "scopes": scopes} for name in kind.containers]}
     jobs = [target(name, id=name) for name in kind.targets]
     if action == "desktop":
         return {"workspaceJobs": [{**job, "newJobId": behave.new_id} for job in jobs]}
     if action == "simulation":
-        return {"clusters": [{"id": "ehpc-1", "jobs": jobs}]}
+        return {"clusters": [{"id": name, "jobs": jobs} for name in kind.containers]}
     return {{"visualization": "visualizationJobs", "replication": "drsJobs"}[action]: jobs}

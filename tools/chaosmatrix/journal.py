@@ -5,55 +5,56 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from cloudretry.ledger import Books, Fire
 
 __all__ = ["Entry", "entries", "litter"]
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An open record. ``answered`` says that the cloud's answer is in it, whole."""
+    """An open fire: no saved state is known to hold it.
+
+    ``answered`` says that the cloud's answer is written; ``handed`` that the engine was given the outcome; ``began`` is
+    when it was intended, in seconds since the epoch.
+    """
 
     fire_id: str
+    began: float
     answered: bool
+    handed: bool = False
     request_id: str = ""
 
 
 def entries(folder: Path) -> list[Entry]:
-    """The open records, of all resources."""
-    found = []
-    for path in _files(folder):
-        if path.endswith(".fire"):
-            with contextlib.suppress(OSError):
-                found.append(_entry(path))
-    return found
+    """The open fires, of all places, oldest first."""
+    found = [
+        Entry(fire.fire_id, fire.began.at, bool(fire.answers), fire.handed, fire.request_id)
+        for place in _inside(folder / "places")
+        for fire in _fires(place)
+        if not fire.saved and not fire.had_no_effect
+    ]
+    return sorted(found, key=lambda entry: entry.began)
 
 
 def litter(folder: Path) -> list[str]:
-    """What lies in the journal beside records, open or committed, and locks."""
-    return [
-        os.path.relpath(path, folder)
-        for path in _files(folder)
-        if not path.endswith((".fire", ".saved", f"{os.sep}lock"))
-    ]
+    """The drafts of entries that were never finished."""
+    return [os.path.relpath(path, folder) for place in _inside(folder / "places") for path in place.glob(".*.draft")]
 
 
-def _files(folder: Path) -> list[str]:
-    files: list[str] = []
+def _inside(folder: Path) -> list[Path]:
     with contextlib.suppress(OSError):
-        for resource in os.listdir(folder):
-            inside = os.path.join(folder, resource)
-            with contextlib.suppress(OSError):
-                files += [os.path.join(inside, name) for name in os.listdir(inside)]
-    return files
+        return sorted(folder.iterdir())
+    return []
 
 
-def _entry(path: str) -> Entry:
-    lines = Path(path).read_text(encoding="utf-8").splitlines(keepends=True)
-    answer: dict[str, Any] = {}
-    if len(lines) > 1 and lines[1].endswith("\n"):
-        with contextlib.suppress(ValueError):
-            answer = json.loads(lines[1])
-    return Entry(Path(path).stem, bool(answer), str(answer.get("requestId", "")))
+def _fires(place: Path) -> Iterator[Fire]:
+    books = Books()
+    for path in _inside(place):
+        if path.name.isdecimal():
+            with contextlib.suppress(FileNotFoundError):
+                books.add(int(path.name), json.loads(path.read_bytes())["records"])
+    yield from books.fires()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
+from chaosmatrix.asks import Ask
 from chaosmatrix.cases import THROTTLING
 from chaosmatrix.cloud import RESOURCES
 from chaosmatrix.play import Played, Said
@@ -18,7 +20,9 @@ _THROTTLED = frozenset(map(int, THROTTLING))
 _DEFECT = re.compile(r"Traceback|a defect of cloudretry|panic:|goroutine \d+ \[")
 _EXPLAINED = re.compile(
     r"The next `pulumi up`|onUnknown|No attempts are left|nothing was fired|so nothing was sent|"
-    r"Run `pulumi up` again|not fired|Set this machine's clock|gave no answer that can be read|currently locked"
+    r"[Rr]un `pulumi up` again|not fired|Set this machine's clock|gave no answer that can be read|currently locked|"
+    r"journal resolve|name it in one of them|update canceled|Run it again when|"
+    r"fired on (?:the emulator|a real cloud), and the provider"
 )
 """Words that tell a person what happened to the fire, or what to do."""
 _SLACK = 2.0
@@ -27,30 +31,63 @@ _SLACK = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was wrong, in words; three empty lists are a good run. ``ended`` says how it ended."""
+    """What was wrong, in words; four empty lists are a good run. ``ended`` says how it ended."""
 
     duplicates: tuple[str, ...]
+    swallowed: tuple[str, ...]
     lost: tuple[str, ...]
     unexplained: tuple[str, ...]
     ended: str
 
     @property
     def good(self) -> bool:
-        return not (self.duplicates or self.lost or self.unexplained)
+        return not (self.duplicates or self.swallowed or self.lost or self.unexplained)
 
 
 def judge(played: Played) -> Verdict:
     """Judge a run."""
     if played.reached:
-        return Verdict((), (), (played.reached,), "not reached")
+        return Verdict((), (), (), (played.reached,), "not reached")
     ended = "green" if played.green else "explained failure" if played.told_unknown else "not green"
-    return Verdict(tuple(_duplicates(played)), tuple(_lost(played)), tuple(_unexplained(played)), ended)
+    lost = _lost_after_change(played) if played.case.change else _lost(played)
+    return Verdict(
+        tuple(_duplicates(played)), tuple(_swallowed(played)), tuple(lost), tuple(_unexplained(played)), ended
+    )
+
+
+def _by_target(played: Played) -> dict[str, list[Ask]]:
+    found: dict[str, list[Ask]] = {}
+    for ask in played.asks:
+        found.setdefault(ask.target, []).append(ask)
+    return found
 
 
 def _duplicates(played: Played) -> Iterator[str]:
-    for target, count in played.effects.items():
-        if count > 1:
-            yield f"{target}: {count} effects where one was asked"
+    for target, asks in _by_target(played).items():
+        counts = [*(ask.before for ask in asks), played.counted[target]]
+        for first, last in combinations(range(len(counts)), 2):
+            effects, asked = counts[last] - counts[first], last - first
+            if effects > asked:
+                whys = ", ".join(ask.why for ask in asks[first:last])
+                yield f"{target}: {effects} effects where {asked} {'was' if asked == 1 else 'were'} asked ({whys})"
+                break
+    if not played.case.change:
+        yield from _sent_again(played)
+    if played.idle_posts:
+        yield f"an up without a change fired {played.idle_posts} times"
+
+
+def _swallowed(played: Played) -> Iterator[str]:
+    for ask in played.asks:
+        if ask.after is not None and ask.after <= ask.before and not ask.shared:
+            yield f"{ask.target}: said to be done ({ask.why}), but no retry took hold on it since it was asked"
+    for target, asks in _by_target(played).items():
+        if all(ask.shared and ask.after == asks[0].before for ask in asks):
+            yield f"{target}: said to be done for all who asked, but no retry took hold on it"
+
+
+def _sent_again(played: Played) -> Iterator[str]:
+    """Requests that the cloud may refuse, and that must not be sent all the same."""
     taken: set[str] = set()
     for fire in played.fires:
         targets = _asked(played, fire)
@@ -62,8 +99,6 @@ def _duplicates(played: Played) -> Iterator[str]:
             taken |= targets
         elif fire.effects:
             taken |= targets - {played.refused}
-    if played.idle_posts:
-        yield f"an up without a change fired {played.idle_posts} times"
 
 
 def _asked(played: Played, fire: Any) -> set[str]:
@@ -92,6 +127,31 @@ def _lost(played: Played) -> Iterator[str]:
         yield from _lost_of(played, target, result)
     if played.green:
         yield from _lost_of_all(played, outputs, results)
+
+
+def _lost_after_change(played: Played) -> Iterator[str]:
+    """What the state says in the end, where how often it was fired depends on who asked."""
+    outputs = played.outputs
+    if outputs is None:
+        if played.green:
+            yield "the resource is not in state"
+        return
+    results = {result["target"]: result for result in outputs.get("results") or ()}
+    if set(results) != set(played.targets):
+        yield f"results of {sorted(results)} where {sorted(played.targets)} were asked"
+    if not played.green:
+        return
+    if outputs.get("triggers") != played.triggers:
+        yield f"triggers {outputs.get('triggers')} where {played.triggers} were fired"
+    good = {"Succeeded"} if played.wait else {"Succeeded", "Accepted"}
+    if any(ask.shared for ask in played.asks):
+        # What another one had fired was well by then.
+        good.add("Skipped")
+    for target, result in results.items():
+        if result["status"] not in good:
+            yield f"{target}: green, but its status is {result['status']} ({result})"
+    if not outputs.get("fireIds") and "Skipped" not in good:
+        yield "no fire id is recorded"
 
 
 def _lost_of(played: Played, target: str, result: Mapping[str, Any]) -> Iterator[str]:
@@ -154,16 +214,24 @@ def _unexplained(played: Played) -> Iterator[str]:
         yield from _unexplained_on_full_disk(played)
     if played.idle_code:
         yield f"an up without a change ended with {played.idle_code}"
-    if played.left_open:
+    yield from played.wrong
+    if played.left_open and not _leaves_open(played):
         yield f"records are left in the journal: {played.left_open}"
     if played.orphans:
         yield f"{played.orphans} plugin processes outlive their engine"
 
 
+def _leaves_open(played: Played) -> bool:
+    """Whether somebody asked for a fire, and then for another one in its place: the first stays on the books."""
+    return any(ask.after is None for ask in played.asks)
+
+
 def _unexplained_in(said: Said) -> Iterator[str]:
     if said.code is None:
         yield f"hangs: {said.text.strip()[-300:]}"
-    if not said.killed and (found := _DEFECT.search(said.text)):
+    # The engine's dynamic provider shows each error of a create with its traceback.
+    in_words = "journal resolve" in said.text
+    if not said.killed and not in_words and (found := _DEFECT.search(said.text)):
         yield f"shows {found.group()!r}: {said.text[found.start() :][:600]}"
     if said.code and not said.killed and not said.faults and not _EXPLAINED.search(said.text):
         yield f"fails without a reason: {said.text.strip()[-400:]}"

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import random
+import re
 import shutil
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from chaosmatrix.cases import FIRE_FAULTS, LOOK_FAULTS, ORPHAN_SIGNALS, THROTTLING, VICTIMS, Case, fault
+from chaosmatrix.asks import Ask, Asks
+from chaosmatrix.cases import FIRE_FAULTS, LOOK_FAULTS, ORPHAN_SIGNALS, THROTTLING, VERSIONS, VICTIMS, Case, fault
+from chaosmatrix.changes import change
 from chaosmatrix.cloud import QUICK, RESOURCES, Cloud, Targets
-from chaosmatrix.drivers import Driver, Up, driver
+from chaosmatrix.drivers import Declared, Driver, Program, Up, cloudretry, driver
 from chaosmatrix.havoc import Clock, Disk, fill_for
 from chaosmatrix.journal import Entry, entries, litter
 from cloudretry.emulator.documents import Fault
 
-__all__ = ["Kill", "Played", "Said", "play"]
+__all__ = ["NAME", "Kill", "Played", "Said", "Stage", "play"]
+
+NAME = "retry"
+"""The one resource of the program, at first."""
 
 LONGEST_UP = 150.0
 """Seconds after which an `up` hangs: the grace of an unknown outcome is 30, a storm of refusals some 20."""
@@ -26,7 +32,7 @@ LONGEST_UP = 150.0
 LONGEST_HOLD = 40.0
 """Seconds for which targets are kept from being well at the longest."""
 
-MOST_UPS = 8
+MOST_UPS = 10
 ORPHAN_PATIENCE = 20.0
 """Seconds that a plugin may outlive its engine."""
 
@@ -41,6 +47,14 @@ REFUSED = {"error_code": "Chaos.0400", "error_msg": "Not now.", "Code": "Chaos.0
 
 LOSSLESS = frozenset({"answered", "before the save", "waiting"})
 """Instants at which the answer is in the journal."""
+
+CTRL_C, CTRL_C_TWICE = "Ctrl-C", "Ctrl-C twice"
+
+WITHOUT_UP = frozenset({"second resource", "second provider", "second stack"})
+"""Changes that come with the first `up`."""
+
+DOUBT = re.compile(r"journal resolve (\w+) --taken-up")
+"""What an `up` says that cannot tell whether it was asked anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +93,8 @@ class Played:
     ups: list[Said] = field(default_factory=list)
     green: bool = False
     told_unknown: bool = False
+    wrong: list[str] = field(default_factory=list)
+    """What the player himself saw go wrong."""
     reached: str = ""
     """Where a run that never came to its trouble got stuck."""
     outputs: Mapping[str, Any] | None = None
@@ -86,6 +102,11 @@ class Played:
     targets: tuple[str, ...] = ()
     effects: Mapping[str, int] = field(default_factory=dict)
     fires: list[Any] = field(default_factory=list)
+    asks: list[Ask] = field(default_factory=list)
+    counted: Mapping[str, int] = field(default_factory=dict)
+    """The effects on each target that was asked for, in the end."""
+    doubts: int = 0
+    """How often an `up` could not tell whether it was asked anew, and was told."""
     refused: str = ""
     new_ids: Mapping[str, str] = field(default_factory=dict)
     clock_jumped: float = 0.0
@@ -114,7 +135,7 @@ class _Strike:
 def play(case: Case, folder: Path, template: Any, *, with_journal: bool = True) -> Played:
     """Play a case in a folder that is thrown away."""
     begun = time.monotonic()
-    stage = _Stage(case, folder, template)
+    stage = Stage(case, folder, template)
     if not with_journal:
         stage.driver.config["journalEnabled"] = "false"
     try:
@@ -125,15 +146,20 @@ def play(case: Case, folder: Path, template: Any, *, with_journal: bool = True) 
     return stage.played
 
 
-class _Stage:
+class Stage:
+    """One run on its way: the cloud, the stack, and what is asked of them."""
+
     def __init__(self, case: Case, folder: Path, template: Any) -> None:
         self.case = case
         self.folder = folder
+        self.template = template
         self.dice = dice = random.Random(case.seed)
+        self.version = random.Random(f"{case.seed}/version").choice(VERSIONS)
         trouble = case.trouble
         wired = case.driver == "wire"
         needs_hold = trouble.instant == "waiting" or trouble.name == "clock jump while waiting"
         self.held = case.operation == "resume" or needs_hold or dice.random() < 0.3
+        self.held = self.held or trouble.kind in ("ctrl-c", "stopped") or case.change == "second stack"
         wait = self.held or dice.random() < 0.85
         lossless = (
             trouble.instant in LOSSLESS or trouble.kind in ("look fault", "refusal") or case.operation == "resume"
@@ -149,12 +175,29 @@ class _Stage:
             stale=stale,
             new_id=case.action == "desktop" and (trouble.kind == "new id" or (lossless and dice.random() < 0.5)),
         )
+        if case.change:
+            # A change asks anew, of targets that have failed again: what status calls say must be so.
+            refuses, cloud_targets = False, replace(cloud_targets, stale=0.0, new_id=False)
         if refuses and case.operation != "update":
             cloud_targets = replace(cloud_targets, refused=dice.choice(RESOURCES[case.action].targets))
         self.looks_first = trouble.name == "full disk, before the intent" or trouble.instant == "before the intent"
-        self.looks_first = self.looks_first or dice.random() < 0.15
+        self.looks_first = self.looks_first or (not case.change and dice.random() < 0.15)
         self.cloud = Cloud(case.action, cloud_targets)
-        self.driver: Driver = driver(case.driver, case.front, folder / "stack", self.cloud.emulator.url, template)
+        self.driver: Driver = driver(
+            case.driver, case.front, folder / "stack", self.cloud.emulator.url, template, self.version
+        )
+        self.asks = Asks()
+        self.name, self.formerly = NAME, ""
+        self.container = self.cloud.kind.containers[0]
+        self.keys = self.cloud.kind.targets
+        self.extra: dict[str, Any] = {}
+        self.others: list[Declared] = []
+        self.providers: dict[str, Mapping[str, str]] = {}
+        self.replaces = False
+        """Whether the next `up` is one with `--replace`."""
+        self.older = b""
+        self.gone_clouds: list[Cloud] = []
+        self.other_drivers: list[Driver] = []
         self.journal = self.driver.home / "cloudretry" / "journal"
         self.clock = Clock(folder / "clock") if trouble.kind == "clock jump" else None
         self.disk: Disk | None = None
@@ -162,7 +205,7 @@ class _Stage:
         self.in_trouble = False
         self.played = Played(case, asked=2 if case.operation == "update" else 1, wait=wait)
         self.played.refused = cloud_targets.refused
-        self.played.targets = self.cloud.kind.targets
+        self.played.targets = self.keys
         self.began = time.monotonic()
         self.played.began = time.time()
         self.release_name = "1"
@@ -177,8 +220,10 @@ class _Stage:
             self.options["wait"] = False
 
     def close(self) -> None:
-        self.driver.close()
-        self.cloud.close()
+        for one in (self.driver, *self.other_drivers):
+            one.close()
+        for cloud in (self.cloud, *self.gone_clouds):
+            cloud.close()
         if self.disk is not None:
             self.disk.close()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -186,36 +231,48 @@ class _Stage:
     # --- the acts ---
 
     def act(self) -> None:
-        self._say(f"{self.case}: {self.cloud.behave} {self.options} {self.driver.config}")
+        self.say(f"{self.case}: {self.cloud.behave} {self.options} {self.driver.config}")
         if not self._set_up():
             return
         self._trouble()
-        self._until_green()
+        if self.case.change:
+            self.driver.hold = None
+            self.say(f"then: {self.case.change}")
+            change(self)
+        if not self.played.green:
+            self.until_green()
         self._look_back()
 
     def _set_up(self) -> bool:
         """Bring about what the operation starts from; whether it came about."""
+        if self.case.change in ("targets added", "targets exchanged"):
+            self.keys = self.keys[:1]
+        if self.case.operation != "update":
+            self.ask("create")
         if self.case.operation == "create":
-            self._declare()
+            self.declare()
             return True
         if self.case.operation == "update":
-            self._declare(first=True)
-            said = self._up()
+            self.ask("the first create")
+            self.declare(first=True)
+            said = self.up()
             self.played.ups.clear()
+            self.asks.done(self.cloud, self.ids)
             if said.code != 0:
                 self.played.reached = f"the first, untroubled up failed:\n{said.text}"
                 return False
             self.cloud.mark()
-            if not self.cloud.kind.stamped:
-                self.cloud.fail_again()
+            if self.case.change == "older state":
+                self.older = self.driver.state_file.read_bytes()
             self.release_name = "2"
-            self._declare()
+            self.ask("trigger")
+            self.declare()
             return True
         cut_off = self.dice.random() < 0.4 and self.case.front == "plugin" and self.case.driver == "engine"
         # A busy machine may take all of a short time before the fire; then nothing was sent, and there is more time.
         for timeout in (60.0,) if cut_off else (1.5, 4.0, 8.0):
-            self._declare(timeout=timeout)
-            said = self._up(hook=self._interrupter() if cut_off else None)
+            self.declare(timeout=timeout)
+            said = self.up(hook=self._interrupter() if cut_off else None)
             if self.cloud.fires():
                 break
         self.played.ups.clear()
@@ -225,7 +282,7 @@ class _Stage:
                 f"the run was not cut off while waiting, but is {saved and saved.get('status')}:\n{said.text}"
             )
             return False
-        self._declare()
+        self.declare()
         return True
 
     def _interrupter(self) -> Callable[[Up], None]:
@@ -242,16 +299,22 @@ class _Stage:
         """The `up` that everything is about, and a second one that is hit too, now and then."""
         self.in_trouble = True
         trouble, dice = self.case.trouble, self.dice
-        if trouble.kind == "kill":
-            self._up(strike=self._strike(trouble.victim, trouble.instant))
+        if trouble.kind == "none":
+            self.releasing = True
+            if self.case.change not in WITHOUT_UP:
+                self.up()
+        elif trouble.kind in ("ctrl-c", "stopped"):
+            self._up_that_is_disturbed()
+        elif trouble.kind == "kill":
+            self.up(strike=self.strike(trouble.victim, trouble.instant))
             self._aftermath()
             if not self.cloud.behave.new_id and dice.random() < 0.3:
-                self._up(strike=self._second_strike())
+                self.up(strike=self._second_strike())
                 self._aftermath()
         elif trouble.kind in ("fire fault", "look fault"):
             self._add_faults()
             strike = self._second_strike() if trouble.kind == "fire fault" and dice.random() < 0.2 else None
-            self._up(strike=strike, hook=self._releaser())
+            self.up(strike=strike, hook=self._releaser())
             if strike:
                 self._aftermath()
         elif trouble.kind == "clock jump":
@@ -268,7 +331,7 @@ class _Stage:
             self.releasing = True
             if not self.cloud.behave.refused:
                 self.cloud.emulator.add_fault(self.cloud.kind.fires, status=400, body=REFUSED)
-            self._up()
+            self.up()
         self.releasing = True
 
     def _aftermath(self) -> None:
@@ -281,43 +344,76 @@ class _Stage:
             # As when a runner is cleaned up: what the dead engine has left is told to end.
             time.sleep(dice.uniform(0.0, 0.5))
             number = signal.SIGTERM if turn < 0.15 else signal.SIGINT
-            self._say(f"{number.name} to what is left: {len(up.session.members())}")
+            self.say(f"{number.name} to what is left: {len(up.session.members())}")
             up.session.send(number)
         if dice.random() < 0.5:
             time.sleep(dice.uniform(0.0, 2.0))
 
-    def _until_green(self) -> None:
+    def until_green(self) -> bool:
+        """Repeat `up`, and do what it says, until what was asked is done; whether it is."""
         played = self.played
         for turn in range(MOST_UPS):
-            said = played.ups[-1] if turn == 0 and played.ups[-1].code == 0 else self._up()
+            if turn == 0 and not self.replaces and not self.case.change and played.ups[-1].code == 0:
+                said = played.ups[-1]
+            else:
+                said = self.up()
             if said.code == 0:
+                self.asks.done(self.cloud, self.ids)
                 played.green = True
-                return
+                return True
             if said.code is None:
-                return
+                return False
             if self.case.trouble.kind == "new id" and "onUnknown" in said.text:
                 played.told_unknown = True
-                return
+                return False
             if self.cloud.kind.may_stay_unknown and "onUnknown" in said.text:
-                effects = self.cloud.effects()
-                if all(effects[target] for target in played.targets):
+                if not any(self.asks.unmet(self.cloud, target) for target in self.ids):
                     continue
                 played.told_unknown = True
                 if self.dice.random() < 0.5:
-                    return
-                self._say("onUnknown: fire")
+                    return False
+                self.say("onUnknown: fire")
                 self.options["onUnknown"] = "fire"
-                self._declare()
+                self.declare()
+            self.clear_doubt(said)
+        return False
+
+    def clear_doubt(self, said: Said) -> None:
+        """Tell the journal what the words of an `up` ask for: whether its fire is of an earlier ask."""
+        if (doubt := DOUBT.search(said.text)) is None:
+            return
+        self.played.doubts += 1
+        fire_id = doubt.group(1)
+        (fire,) = [entry for entry in entries(self.journal) if entry.fire_id == fire_id]
+        asked = max(ask.since for ask in self.asks.all if ask.target.endswith(self.ids[0]))
+        word = "--fire" if fire.began < asked else "--taken-up"
+        done = cloudretry(self.driver, "journal", "resolve", fire_id, word, "--yes", "--journal-dir", str(self.journal))
+        self.say(f"journal resolve {fire_id} {word}: {done.returncode}\n{done.stdout}{done.stderr}")
+
+    @property
+    def ids(self) -> list[str]:
+        """The targets of the resource, as the emulator names them."""
+        return [self.cloud.kind.id_of(self.container, key) for key in self.keys]
+
+    def ask(self, why: str, *, shared: bool = False, only: Sequence[str] = ()) -> None:
+        """Somebody asks for a fire of the targets, which have failed again."""
+        targets = [self.cloud.kind.id_of(self.container, key) for key in only or self.keys]
+        self.asks.add(self.cloud, targets, why, shared=shared)
+        if not self.cloud.kind.stamped:
+            self.cloud.fail_again(targets)
+        self.say(f"asked: {why} of {', '.join(targets)}")
 
     def _look_back(self) -> None:
         played = self.played
         played.outputs = self.driver.saved()
+        played.targets = tuple(self.keys)
+        played.asks, played.counted = self.asks.all, self.asks.counted()
         played.effects = dict(self.cloud.effects())
         played.fires = self.cloud.fires()
         played.new_ids = {target: self.cloud.new_id(target) for target in played.targets}
         if played.green and (self.case.driver == "wire" or self.dice.random() < 0.5):
             posts = len(played.fires)
-            said = self._up()
+            said = self.up()
             played.ups.pop()
             played.idle_posts = len(self.cloud.fires()) - posts
             played.idle_code = said.code if said.code is not None else -1
@@ -340,7 +436,7 @@ class _Stage:
 
     # --- troubles ---
 
-    def _strike(self, victim: str, instant: str) -> _Strike:
+    def strike(self, victim: str, instant: str) -> _Strike:
         """A kill at an instant that the log and the journal show."""
         cloud, dice = self.cloud, self.dice
         fires, looks = cloud.kind.fires, cloud.kind.looks
@@ -397,12 +493,57 @@ class _Stage:
         """A kill of a run that takes up another one, or that is in some other trouble."""
         victim, instant = self.dice.choice(VICTIMS), self.dice.choice(("random", "random", "looking"))
         if instant == "random":
-            return self._strike(victim, instant)
+            return self.strike(victim, instant)
         start, count = self.cloud.looks(), self.dice.randint(1, 4)
         return _Strike(victim, instant, lambda _: self.cloud.looks() >= start + count, self.dice.uniform(0.0, 0.2))
 
     def _answered(self) -> bool:
         return any(entry.answered for entry in entries(self.journal))
+
+    def _up_that_is_disturbed(self) -> None:
+        trouble, dice = self.case.trouble, self.dice
+        instant = trouble.instant
+        if trouble.kind == "ctrl-c":
+            self.up(strike=replace(self.strike("engine", instant), victim=trouble.victim))
+            self._aftermath()
+            return
+        # The run is stopped, is overtaken by another one, which waits for it, and goes on.
+        self.up_overtaken(instant, dice.uniform(1.0, 4.0))
+        self.releasing = True
+
+    def up_overtaken(self, instant: str, seconds: float) -> None:
+        """An `up` that is stopped as by a laptop's lid, while another one comes and ends in words, and then goes on."""
+        strike = self.strike("both", instant)
+        one = self.driver.up(self._environment)
+        self._wait_until(lambda: strike.condition(one) or not one.is_running, 60.0)
+        if not one.is_running:
+            self.played.missed += 1
+        one.session.send(signal.SIGSTOP)
+        self.say(f"stopped at {instant}; open: {entries(self.journal)}")
+        self.declare(timeout=seconds)
+        other = self.driver.up(self._environment)
+        self._wait_until(lambda: not other.is_running, LONGEST_UP)
+        self.note(other)
+        one.session.send(signal.SIGCONT)
+        self.declare()
+        self.say("goes on")
+        deadline = time.monotonic() + LONGEST_UP
+        while one.is_running and time.monotonic() < deadline:
+            self.cloud.release()
+            time.sleep(0.1)
+        self.note(one)
+
+    def note(self, up: Up) -> None:
+        """Keep what an `up` has said that was not run by :meth:`up`."""
+        self.played.ups.append(Said(up.wait(0.1), up.text, killed=False, faults=0, seconds=0.0))
+        self.say(f"up: {self.played.ups[-1].code}\n{up.text}")
+
+    def _interrupt_twice(self, up: Up) -> None:
+        self.say("Ctrl-C twice")
+        up.process.send_signal(signal.SIGINT)
+        time.sleep(self.dice.choice((0.002, 0.05, 0.3)))
+        if up.is_running:
+            up.process.send_signal(signal.SIGINT)
 
     def _add_faults(self) -> None:
         trouble, dice, kind = self.case.trouble, self.dice, self.cloud.kind
@@ -416,7 +557,7 @@ class _Stage:
             times = dice.randint(1, 5)
         skip = dice.choice((0, 0, 1)) if trouble.kind == "look fault" else 0
         self.cloud.emulator.add_fault(operation, times=times, skip=skip, **made)
-        self._say(f"fault: {operation} x{times} after {skip}: {made}")
+        self.say(f"fault: {operation} x{times} after {skip}: {made}")
 
     def _releaser(self) -> Callable[[Up], None]:
         """Let go of held targets soon after the faults have hit."""
@@ -440,16 +581,16 @@ class _Stage:
             instant = "waiting" if self.case.operation == "resume" else dice.choice(("effect", "waiting", "answered"))
             if instant == "waiting" and not self.held:
                 instant = "effect"
-            self._up(strike=self._strike(dice.choice(VICTIMS), instant))
+            self.up(strike=self.strike(dice.choice(VICTIMS), instant))
             clock.jump(seconds)
-            self._say(f"the clock jumps by {seconds:.0f} s")
+            self.say(f"the clock jumps by {seconds:.0f} s")
             self._aftermath()
         if abs(seconds) > TOLERATED:
             # With such a clock there is no green; somebody sets it right.
             if self.dice.random() < 0.7:
-                self._up()
+                self.up()
             clock.jump(0.0)
-            self._say("the clock is set right")
+            self.say("the clock is set right")
 
     def _jump_while_waiting(self, clock: Clock, seconds: float) -> None:
         start = self.cloud.looks()
@@ -459,11 +600,11 @@ class _Stage:
             if not jumped and self.cloud.fires() and self.cloud.looks() >= start + 2:
                 jumped.append(time.monotonic())
                 clock.jump(seconds)
-                self._say(f"the clock jumps by {seconds:.0f} s")
+                self.say(f"the clock jumps by {seconds:.0f} s")
             if jumped and time.monotonic() > jumped[0] + 0.5:
                 self.releasing = True
 
-        self._up(hook=jump)
+        self.up(hook=jump)
         self.played.missed += not jumped
 
     def _full_disk(self) -> None:
@@ -475,7 +616,7 @@ class _Stage:
             if dice.random() < 0.5:
                 strike = _Strike(dice.choice(VICTIMS), "effect", lambda _: bool(cloud.fires()), dice.uniform(0.05, 0.3))
             played.disk_full = "RLIMIT_FSIZE"
-            self._up(strike=strike, hook=self._filler(lambda: cloud.hits()[number] > 0))
+            self.up(strike=strike, hook=self._filler(lambda: cloud.hits()[number] > 0))
             if strike:
                 self._aftermath()
             return
@@ -484,13 +625,13 @@ class _Stage:
             self.journal = self.disk.folder / "journal"
             self.driver.config["journalDir"] = str(self.journal)
             played.disk_full = "tmpfs"
-            self._up()
+            self.up()
             played.fired_on_full_disk = len(cloud.fires()) - before
             self.disk.free()
             return
         number = cloud.emulator.add_fault(cloud.kind.looks, delay=1.5).number
         played.disk_full = "RLIMIT_FSIZE"
-        self._up(hook=self._filler(lambda: cloud.hits()[number] > 0))
+        self.up(hook=self._filler(lambda: cloud.hits()[number] > 0))
         played.fired_on_full_disk = len(cloud.fires()) - before
 
     def _filler(self, when: Callable[[], bool]) -> Callable[[Up], None]:
@@ -500,7 +641,7 @@ class _Stage:
             if not filled and when():
                 fill_for(up.session.providers())
                 filled.append(time.monotonic())
-                self._say("the disk is full")
+                self.say("the disk is full")
             if filled and time.monotonic() > filled[0] + 2.5:
                 self.releasing = True
 
@@ -510,22 +651,22 @@ class _Stage:
         if self.case.trouble.name.endswith("dropped"):
             self.cloud.emulator.add_fault(self.cloud.kind.fires, drop="after")
             self.releasing = True
-            self._up()
+            self.up()
             return
-        self._up(strike=self._strike(self.dice.choice(VICTIMS), "effect"))
+        self.up(strike=self.strike(self.dice.choice(VICTIMS), "effect"))
         self._aftermath()
 
     def _end_orphan(self) -> None:
         """Let the provider of a dead engine come to its end, and only then tell it to end."""
-        self._up(strike=self._strike("engine", "effect"))
+        self.up(strike=self.strike("engine", "effect"))
         session = self.driver.ups[-1].session
         self._wait_until(lambda: self._answered() or not session.providers(), 5.0)
         time.sleep(self.dice.uniform(0.0, 1.0))
         number = next(signal.Signals[name] for name in ORPHAN_SIGNALS if name in self.case.trouble.name)
-        self._say(f"{number.name} to {len(session.members())}; open: {entries(self.journal)}")
+        self.say(f"{number.name} to {len(session.members())}; open: {entries(self.journal)}")
         session.send(number)
         self._wait_until(lambda: not session.providers(), 5.0)
-        self._say(f"left: {len(session.members())}; open: {entries(self.journal)}")
+        self.say(f"left: {len(session.members())}; open: {entries(self.journal)}")
 
     @staticmethod
     def _wait_until(condition: Callable[[], bool], seconds: float) -> None:
@@ -535,38 +676,46 @@ class _Stage:
 
     def _two_runs(self) -> None:
         dice = self.dice
-        self._up(strike=self._strike(dice.choice(VICTIMS), dice.choice(("in flight", "effect", "answered"))))
+        self.up(strike=self.strike(dice.choice(VICTIMS), dice.choice(("in flight", "effect", "answered"))))
         self.releasing = True
         one = self.driver.up(self._environment)
         time.sleep(dice.uniform(0.0, 0.3) if self.case.driver == "wire" else dice.uniform(0.8, 1.5))
         other = self.driver.up(self._environment)
-        self._say("two at once")
+        self.say("two at once")
         while one.is_running or other.is_running:
             self.cloud.release()
             time.sleep(0.1)
             if time.monotonic() > one.begun + LONGEST_UP:
                 break
         for up in (one, other):
-            self.played.ups.append(Said(up.wait(0.1), up.text, killed=False, faults=0, seconds=0.0))
-            self._say(f"up: {self.played.ups[-1].code}\n{up.text}")
+            self.note(up)
 
     # --- one `up` ---
 
-    def _declare(self, *, first: bool = False, timeout: float = 120.0) -> None:
+    def declare(self, *, first: bool = False, timeout: float = 120.0) -> None:
+        """Let the program say what is wanted now."""
+        self.driver.program = Program([self.declared(first=first, timeout=timeout), *self.others], self.providers)
+
+    def declared(self, *, first: bool = False, timeout: float = 120.0) -> Declared:
+        """The resource as the program has it."""
         kind = self.cloud.kind
-        triggers = {"release": self.release_name, "site": "a"}
-        self.played.triggers = triggers
+        self.triggers = {"release": self.release_name, "site": "a"}
+        self.played.triggers = self.triggers
         options = {name: value for name, value in self.options.items() if not (first and name in ("fireWhen", "wait"))}
-        self.driver.declare(kind.token, {**kind.inputs, "triggers": triggers, **options}, timeout)
+        inputs = {**kind.inputs_for(self.container, self.keys), "triggers": self.triggers, **options, **self.extra}
+        return Declared(self.name, kind.token, inputs, timeout, self.formerly)
 
     @property
     def _environment(self) -> Mapping[str, str]:
         return self.clock.environment if self.clock else {}
 
-    def _up(self, *, strike: _Strike | None = None, hook: Callable[[Up], None] | None = None) -> Said:
+    def up(
+        self, *, strike: _Strike | None = None, hook: Callable[[Up], None] | None = None, destroy: bool = False
+    ) -> Said:
         """Run an `up` to its end, whatever that is."""
         hits = sum(self.cloud.hits().values())
-        up = self.driver.up(self._environment)
+        before = self.driver.saved()
+        up = self.driver.up(self._environment, replace=self.replaces, destroy=destroy)
         due, killed, released = strike, False, 0.0
         while up.is_running:
             now = time.monotonic()
@@ -590,24 +739,34 @@ class _Stage:
             time.sleep(0.001 if tight else 0.01 if due or hook else 0.05)
         code = up.wait(0.1)
         if code is None:
-            self._say(f"it hangs, and is ended; providers: {up.session.providers()}")
+            self.say(f"it hangs, and is ended; providers: {up.session.providers()}")
             up.session.end()
+        if self.replaces and self.driver.saved() != before:
+            # What is saved now is the replacement.
+            self.replaces = False
         self.played.missed += strike is not None and not killed
         faults = sum(self.cloud.hits().values()) - hits
         self.played.faults += faults
         said = Said(code, up.text, killed, faults, time.monotonic() - up.begun)
         self.played.ups.append(said)
-        self._say(
+        self.say(
             f"up: {code} after {said.seconds:.1f} s, {faults} faults, effects {dict(self.cloud.effects())}\n{up.text}"
         )
         return said
 
     def _kill(self, up: Up, strike: _Strike) -> None:
+        if strike.victim == CTRL_C:
+            self.say("Ctrl-C")
+            up.process.send_signal(signal.SIGINT)
+            return
+        if strike.victim == CTRL_C_TWICE:
+            self._interrupt_twice(up)
+            return
         up.session.kill(strike.victim)
         # What is open stays so: nobody else is there yet who could close it, but for a plugin that outlives its engine.
         found = tuple(entries(self.journal))
         posts, phase = self._phase(found)
-        self._say(f"kill -9 of {strike.victim}, {strike.instant}; in fact {phase}; open: {found}")
+        self.say(f"kill -9 of {strike.victim}, {strike.instant}; in fact {phase}; open: {found}")
         self.played.kills.append(Kill(strike.victim, strike.instant, phase, found, posts))
 
     def _phase(self, found: tuple[Entry, ...]) -> tuple[int, str]:
@@ -615,7 +774,7 @@ class _Stage:
         fires = self.cloud.fires()
         if self.case.operation == "resume":
             return len(fires), "while a resumed run waits"
-        flying = self.cloud.fire_hits() - sum(fire.fault for fire in fires)
+        flying = self.cloud.flying()
         posts = len(fires) + flying
         if flying > 0:
             return posts, "during the request"
@@ -628,5 +787,5 @@ class _Stage:
             return posts, "after the effect, before the answer" if effective else "after a request without effect"
         return posts, "after the save"
 
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
         self.played.story.append(f"[{time.monotonic() - self.began:6.2f}] {line}")
