@@ -24,6 +24,7 @@ __all__ = [
     "NAMED_FAILURES",
     "OWN_OUTPUTS",
     "UNFINISHED",
+    "UNSEEN",
     "Record",
     "history_entry",
     "is_satisfied",
@@ -43,6 +44,9 @@ OWN_OUTPUTS = frozenset({"status", "generation", "firedAt", "fireIds", "requestI
 
 LIFE = "__life"
 """The hidden output that tells one life of a resource from the next, and how often that has fired."""
+
+UNSEEN = "__unseen"
+"""The hidden output of a resource with ``reconcile`` that a refresh could not look at."""
 
 UNFINISHED = frozenset({Status.FAILED, Status.PARTIALLY_FAILED, Status.IN_PROGRESS, Status.UNKNOWN})
 """Verdicts that leave work for the next ``up``."""
@@ -70,6 +74,7 @@ class Record:
     history: tuple[Mapping[str, Any], ...] = field(default=())
     life: str = ""
     run: int = 0
+    unseen: bool = False
 
     @property
     def triggers(self) -> Mapping[str, Any]:
@@ -99,6 +104,7 @@ class Record:
             "results": results,
             "history": [dict(run) for run in self.history],
             LIFE: f"{self.life}/{self.run}" if self.life else None,
+            UNSEEN: True if self.unseen else None,
             **action.outputs(results),
         }
         return {name: value for name, value in outputs.items() if value is not None}
@@ -128,6 +134,7 @@ class Record:
             emulator=bool(outputs.get("emulator")),
             history=tuple(outputs.get("history") or ()),
             life=life,
+            unseen=bool(outputs.get(UNSEEN)),
             run=int(run),
         )
 

@@ -165,6 +165,35 @@ def test_only_what_can_be_retried_is_fired_when_so_chosen(project: Project) -> N
     assert project.result("replication", "jb3")["skippedReason"] == "InProgress"
 
 
+@pytest.mark.plugin_only("it cannot ask for a refresh before the update")
+def test_an_update_heals_what_the_refresh_before_it_could_not_look_at(project: Project) -> None:
+    """As with an explicit provider whose token has ended since: the refresh has the configuration in the state."""
+    project.declare({"replication": jobs("jb1", reconcile=True)})
+    project.up()
+    project.newly_fired()
+    project.fail_again("jb1")
+    ended = {"error_code": "APIGW.0301", "error_msg": "Incorrect IAM authentication information: decrypt token fail"}
+
+    project.emulator.add_fault("BatchListJobStatus", status=401, body=ended, times=1)
+    preview = project.preview()
+
+    assert preview.ops["replication"] == "update"
+    assert any("could not be looked at" in words for words in preview.words("info", "replication"))
+    assert any("would look at its targets" in words for words in preview.words("info", "replication"))
+
+    project.emulator.add_fault("BatchListJobStatus", status=401, body=ended, times=1)
+    project.up()
+
+    assert project.newly_fired() == {"jb1": 1}
+    assert project.outputs("replication")["status"] == "Succeeded"
+    project.up("--expect-no-changes")
+
+    project.emulator.add_fault("BatchListJobStatus", status=401, body=ended, times=None)
+    project.destroy()
+
+    assert project.resources == {}
+
+
 def test_reconcile_fires_what_the_cloud_shows_failed_and_nothing_else(project: Project) -> None:
     # The dynamic provider cannot ask for a refresh before the update, so it is asked for by hand.
     by_hand = ("--refresh",) if project.front == "dynamic" else ()

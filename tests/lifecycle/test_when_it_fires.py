@@ -439,6 +439,41 @@ def test_reconcile_fires_a_target_that_was_seen_failed_and_nothing_else() -> Non
     assert (step.fired, step.failure) == (["jb1"], "")
 
 
+def test_reconcile_that_could_not_look_lets_the_update_look_and_heal() -> None:
+    world = drs(jb1=[GOOD], jb2=[GOOD])
+    world.up(reconcile=True)
+    world.cloud.things["jb1"].state = "INCRE_TRANSFER_FAILED"
+    world.cloud.things["jb1"].timelines = [[("INCRE_TRANSFER_FAILED", 0)], GOOD]
+    world.cloud.breaks(looks=True, status=401, code="APIGW.0301", times=1)
+    before = dict(world.state or {})
+    step = world.refresh()
+    assert step.failure == ""
+    assert "could not be looked at" in step.lines[-1]
+    assert world.state == {**before, "__unseen": True}
+    assert [change.path for change in world.preview().changes] == ["status"]
+    step = world.up()
+    assert (step.fired, step.failure) == (["jb1"], "")
+    assert "__unseen" not in (world.state or {})
+    assert world.preview().changes == ()
+
+
+def test_a_look_that_cannot_be_made_fails_the_update_that_has_to_make_it() -> None:
+    world = drs(jb1=[GOOD])
+    world.up(reconcile=True)
+    world.cloud.breaks(looks=True, status=401, code="APIGW.0301", times=2)
+    world.refresh()
+    assert world.up().fired == []
+    assert "APIGW.0301" in str(world.error)
+
+
+def test_without_reconcile_a_refresh_that_cannot_look_fails() -> None:
+    world = drs(jb1=[GOOD])
+    world.up()
+    world.cloud.breaks(looks=True, status=401, code="APIGW.0301", times=1)
+    world.refresh()
+    assert "APIGW.0301" in str(world.error)
+
+
 def test_reconcile_is_bounded_by_max_attempts() -> None:
     world = drs(jb1=[GOOD])
     world.up(reconcile=True)

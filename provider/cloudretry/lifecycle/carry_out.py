@@ -16,6 +16,7 @@ from cloudretry.lifecycle.difference import check_cloud, check_pinned
 from cloudretry.lifecycle.failure import failure_text
 from cloudretry.lifecycle.identifier import new_id
 from cloudretry.lifecycle.journaling import asker_at, note_saved, take_up
+from cloudretry.lifecycle.reading import looked_at
 from cloudretry.model import Place, Result, Status, rfc3339
 from cloudretry.record import HISTORY_LENGTH, LIFE, PLACE, Record, history_entry, verdict
 from cloudretry.run import Plan, Ran, Reason, decide, run
@@ -52,6 +53,8 @@ async def update(
     check_pinned(record.place, given(values), backend.inherited(action.cloud))
     check_cloud(record, emulated=backend.emulated)
     await note_saved(backend, action, outputs)
+    if record.unseen and inputs.reconcile:
+        record = await looked_at(action, record, backend, circumstances)
     return await _carry_out(action, record, given(values), inputs, backend, circumstances, resource_id=identifier)
 
 
@@ -80,7 +83,7 @@ def preview_outputs(
         record = Record.from_outputs(action, outputs)
         inputs = parse(action, values)
         plan = decide(action, record, inputs, now)
-        if plan.idle:
+        if plan.idle and not record.unseen:
             done = _recorded(action, record, known, inputs, plan, Ran(dict(plan.results)), record.place, now)
             dated = {} if plan.reason is Reason.SETTINGS else {"history": UNKNOWN}
             return {**done.to_outputs(action), **dated}

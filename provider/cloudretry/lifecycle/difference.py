@@ -76,7 +76,7 @@ def diff(
     changes += _trigger_changes(record, values)
     changes += _target_changes(action, record, values)
     changes += _setting_changes(action, record, values)
-    if record.unfinished:
+    if record.unfinished or (record.unseen and values.get("reconcile") is True):
         changes.append(Change("status", ChangeKind.UPDATE, of_output=True))
     if interrupted:
         changes.append(Change("fireIds", ChangeKind.UPDATE, of_output=True))

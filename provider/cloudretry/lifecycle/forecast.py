@@ -76,6 +76,8 @@ def forecast(
         if record is not None and plan.reason is Reason.TRIGGERS:
             why = f": {_changed(plan, record.triggers, inputs.triggers, is_secret)}"
         said.append(f"would fire {_targets(len(plan.fire))}{looks}{why}")
+    if record is not None and record.unseen and inputs.reconcile:
+        said.append("would look at its targets, which could not be done before, and fire those that have failed")
     if plan.watch:
         said.append(f"would go on waiting for {_targets(len(plan.watch))}")
     said += [f"would not fire {key}: {why}" for key, why in list(plan.blocked.items())[:NAMED]]

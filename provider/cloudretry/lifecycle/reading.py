@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from cloudretry.actions import Action
-from cloudretry.errors import InvalidInput
+from cloudretry.errors import CloudRetryError, InvalidInput
 from cloudretry.inputs import check, parse
 from cloudretry.lifecycle.circumstances import Backend, Circumstances, Outcome, open_session
 from cloudretry.lifecycle.identifier import split_id
@@ -18,7 +18,7 @@ from cloudretry.record import PLACE, Record, verdict
 from cloudretry.run import look
 from cloudretry.run.wait import STALE_GRACE, settled, took_hold, was_moving
 
-__all__ = ["is_failed_since", "read", "recorded_inputs"]
+__all__ = ["is_failed_since", "looked_at", "read", "recorded_inputs"]
 
 
 async def read(
@@ -27,7 +27,9 @@ async def read(
     """Look at the targets and note what was seen. Fires nothing, whatever it sees.
 
     A target that was still in progress may be settled when it has succeeded. Only with ``reconcile`` is a settled
-    target marked failed.
+    target marked failed. With it the engine looks before each ``up`` and ``destroy``, with the configuration of the
+    last ``up``, which is not to be told from a refresh: a look that cannot be made fails nothing, and the next update
+    makes it.
 
     :raises CloudRetryError: the cloud could not be asked.
     """
@@ -35,6 +37,21 @@ async def read(
         return await _import(action, identifier, backend, circumstances)
     await note_saved(backend, action, outputs)
     record = Record.from_outputs(action, outputs)
+    try:
+        record = await looked_at(action, record, backend, circumstances)
+    except CloudRetryError as error:
+        if outputs.get("reconcile") is not True:
+            raise
+        circumstances.notice(f"its targets could not be looked at, which an update will do: {error}")
+        record = replace(record, unseen=True)
+    return Outcome(identifier, record.to_outputs(action))
+
+
+async def looked_at(action: Action[Any], record: Record, backend: Backend, circumstances: Circumstances) -> Record:
+    """The record with what its targets show now.
+
+    :raises CloudRetryError: the cloud could not be asked.
+    """
     inputs = parse(action, record.inputs)
     session = await open_session(action, record, inputs, backend, circumstances)
     targets = [
@@ -51,7 +68,7 @@ async def read(
     status = record.status
     if any(results[key].status is not result.status for key, result in record.results.items()):
         status = verdict(results.values(), inputs.success_policy, wait=inputs.wait)
-    return Outcome(identifier, replace(record, results=results, status=status).to_outputs(action))
+    return replace(record, results=results, status=status, unseen=False)
 
 
 def recorded_inputs(action: Action[Any], outputs: Mapping[str, Any]) -> dict[str, Any]:
