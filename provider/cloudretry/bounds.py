@@ -22,7 +22,7 @@ __all__ = [
     "LONGEST_SETTINGS",
     "LONGEST_TIMEOUT",
     "MOST_FINDINGS",
-    "MOST_PAGES",
+    "MOST_LISTED",
     "MOST_TARGETS",
     "SHORTEST_DURATION",
     "SMALLEST_RATE",
@@ -51,8 +51,8 @@ LONGEST_EXCERPT = 200
 LONGEST_RETRY_AFTER = 86_400.0
 """Seconds that a cloud may ask to wait before a request is sent again; a longer time counts as this one."""
 
-MOST_PAGES = 2_000
-"""Pages of one list. What is not found on these has no answer, rather than being taken for absent."""
+MOST_LISTED = 50_000
+"""Things of one list that are read. What is not found among them has no answer, rather than being taken for absent."""
 
 # --- what is sent ---
 

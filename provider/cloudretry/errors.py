@@ -10,6 +10,7 @@
     ├── RequestNotSent              no connection could be made: nothing reached the cloud
     ├── NoAnswer                    sent, and no answer came back that can be read
     ├── CloudRefused                the cloud answered, and its answer is an error
+    ├── Defect                      an unforeseen failure of this program while it read an answer
     ├── JournalError                the write-ahead record could not be kept, so nothing was fired
     │   └── FireInDoubt             nobody can tell whether a fire was asked for again, or its run died
     └── ExportError                 a stack's state could not be had, or a file is not an export of one
@@ -19,16 +20,22 @@ A failed *target* is not an exception: it is a :class:`cloudretry.model.Result`,
 
 from __future__ import annotations
 
+from pathlib import Path
+from traceback import extract_tb
 from typing import TYPE_CHECKING
+
+from cloudretry.version import __version__
 
 if TYPE_CHECKING:
     from cloudretry.model import CloudError
 
 __all__ = [
+    "ISSUES",
     "CloudRefused",
     "CloudRetryError",
     "ConfigurationError",
     "CredentialsError",
+    "Defect",
     "ExportError",
     "FireInDoubt",
     "InvalidInput",
@@ -37,6 +44,10 @@ __all__ = [
     "PinnedPlaceChanged",
     "RequestNotSent",
 ]
+
+
+ISSUES = "https://github.com/pulumi-cloudretry/pulumi-cloudretry/issues"
+"""Where a defect is to be reported."""
 
 
 class CloudRetryError(Exception):
@@ -82,6 +93,21 @@ class CloudRefused(CloudRetryError):
         super().__init__(str(error))
         self.error = error
         self.throttled = throttled
+
+
+class Defect(CloudRetryError):
+    """A failure that nobody foresaw, of one answer or one look; it fails those alone.
+
+    Its words tell where it came about and not what the exception says, which may quote an answer.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        package = Path(__file__).parent
+        frames = [frame for frame in extract_tb(error.__traceback__) if package in Path(frame.filename).parents]
+        where = f" in {Path(frames[-1].filename).relative_to(package)}:{frames[-1].lineno}" if frames else ""
+        super().__init__(
+            f"a defect of cloudretry {__version__}: {type(error).__name__}{where}. Report it with this line at {ISSUES}"
+        )
 
 
 class JournalError(CloudRetryError):

@@ -181,13 +181,13 @@ class Request:
 class Reply:
     """An HTTP answer. ``body`` is the parsed JSON (or XML error) object, or ``None`` when it cannot be read as one.
 
-    ``throttled`` says that the cloud turned the request away because it is too busy (429, 503 or a documented code):
-    nothing was done, and it may be sent again. ``retry_after`` is in seconds.
+    ``excerpt`` is how it begins, for messages. ``throttled`` says that the cloud turned the request away because it is
+    too busy: nothing was done, and it may be sent again. ``retry_after`` is in seconds.
     """
 
     status: int
     body: Any
-    text: str = ""
+    excerpt: str = ""
     request_id: str = ""
     retry_after: float | None = None
     error: CloudError | None = None

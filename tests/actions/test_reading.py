@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cloudretry.actions import ACTIONS
+from cloudretry.actions.ehpc_job import EhpcJobRerunInputs
+from cloudretry.bounds import LONGEST_REQUEST_LINE, MOST_LISTED
 from cloudretry.errors import CloudRefused, NoAnswer
 from cloudretry.model import CloudError, FireOutcome, Observation, Place, Reply, Request, Target
 from support import World
@@ -413,3 +416,103 @@ def test_whatever_an_answer_holds_it_is_read_or_is_no_answer(token: str, body: A
     targets = [Target(key)]
     _only_no_answer(lambda: ACTIONS[token].observe(lambda _request: reply(body), PLACE, targets))
     _only_no_answer(lambda: ACTIONS[token].read_reply(reply(body), targets))
+
+
+# --- lists that do not end, and words that do not ---
+
+
+def asked_for_ever(token: str, key: str, page: Callable[[int], Any], status: int = 200) -> int:
+    """How many pages are asked for before there is no answer."""
+    numbers = itertools.count(1)
+
+    with pytest.raises(NoAnswer):
+        ACTIONS[token].observe(
+            lambda _request: reply(page(next(numbers)), status), PLACE, [Target(key), *map(Target, "12345")]
+        )
+    return next(numbers) - 1
+
+
+def ehpc_page(ids: Iterable[str], total: int = 10**9) -> dict[str, Any]:
+    return {"TotalCount": total, "Jobs": {"JobInfo": [{"Id": one, "State": "RUNNING"} for one in ids]}}
+
+
+def visualization_page(ids: Iterable[int]) -> dict[str, Any]:
+    return {"jobs": [{"job_id": one, "status": 8} for one in ids]}
+
+
+def test_a_list_that_ignores_the_page_number_is_asked_for_twice() -> None:
+    assert asked_for_ever(EHPC, "9.s", lambda _page: ehpc_page(f"{n}.x" for n in range(50))) == 2
+    assert asked_for_ever(VISUALIZATION, "9", lambda _page: visualization_page(range(100, 1100))) == 2
+
+
+def test_a_list_without_end_is_left_after_fifty_thousand_entries() -> None:
+    assert asked_for_ever(EHPC, "9.s", lambda page: ehpc_page([f"{page}.x"])) == MOST_LISTED / 50
+    pages = asked_for_ever(VISUALIZATION, "9", lambda page: visualization_page(range(1000 * page, 1000 * page + 1000)))
+    assert pages == MOST_LISTED / 1000
+
+
+def test_a_list_that_says_a_number_of_jobs_and_has_none_ends() -> None:
+    seen, asked = observe(EHPC, "9.s", reply(ehpc_page(["1.x"])), reply(ehpc_page([])))
+    assert (seen.missing, len(asked)) == (True, 2)
+
+
+def test_a_list_that_is_out_of_order_is_not_replaced_by_a_thousand_single_calls() -> None:
+    asked: list[Request] = []
+
+    def down(request: Request) -> Reply:
+        asked.append(request)
+        return reply({}, 503)
+
+    with pytest.raises(CloudRefused):
+        ACTIONS[VISUALIZATION].observe(down, PLACE, [Target(str(number)) for number in range(1000)])
+    assert len(asked) == 1
+
+
+ENDLESS = "word " * 100_000
+OBSERVED: dict[str, Any] = {
+    POOL: {"status": {"scope": [{"scopeType": "Infer", "state": ENDLESS, "message": ENDLESS}]}},
+    VISUALIZATION: {"status": 11, "error_message": ENDLESS},
+    WORKSPACE: {"status": "COMPLETE", "sub_jobs": [{"status": "FAILED", "fail_reason": ENDLESS}], "job_type": ENDLESS},
+    DRS: {"results": [{"id": "jb1", "status": ENDLESS, "error_message": ENDLESS, "error_code": ENDLESS}]},
+    EHPC: {"TotalCount": 1, "Jobs": {"JobInfo": [{"Id": "1.s", "State": ENDLESS, "SubmitTime": ENDLESS}]}},
+}
+
+
+@pytest.mark.parametrize("token", OBSERVED)
+def test_an_observation_is_bounded(token: str) -> None:
+    key = {POOL: "Infer", VISUALIZATION: "10", WORKSPACE: "ws", DRS: "jb1", EHPC: "1.s"}[token]
+    seen, _ = observe(token, key, reply(OBSERVED[token]))
+    assert len(seen.cloud_status) <= 128
+    assert len(seen.error_code) <= 128
+    assert len(seen.stamp) <= 400
+    assert len(seen.message) <= 700
+
+
+def test_an_answer_on_a_target_is_bounded() -> None:
+    item = {"id": "jb1", "status": "failed", "error_code": ENDLESS, "error_msg": ENDLESS}
+    answer = ACTIONS[DRS].read_reply(reply({"results": [item]}), [Target("jb1")])["jb1"]
+    assert answer.error is not None
+    assert (len(answer.error.code), len(answer.error.message)) == (128, 500)
+
+
+@pytest.mark.parametrize("job_id", ["a" * 65, "a/b", "", " ", None, 7, ["a"], "é"])
+def test_a_returned_job_id_that_is_none_leaves_a_workspace_fire_unknown(job_id: Any) -> None:
+    with pytest.raises(NoAnswer, match="without a job_id"):
+        ACTIONS[WORKSPACE].read_reply(reply({"job_id": job_id}), [Target("ws-1")])
+
+
+def test_e_hpc_jobs_are_fired_in_groups_whose_request_line_is_not_too_long() -> None:
+    action = ACTIONS[EHPC]
+
+    def sizes(*keys: str) -> list[int]:
+        groups = action.groups([Target(key) for key in keys])
+        assert [target.key for group in groups for target in group] == list(keys)
+        for group in groups:
+            request = action.request(PLACE, group, EhpcJobRerunInputs(clusterId="c", jobIds=list(keys)))
+            assert len(quote(request.query["Jobs"])) <= LONGEST_REQUEST_LINE + 10
+        return [len(group) for group in groups]
+
+    assert sizes(*(f"{number}.s" for number in range(201))) == [100, 100, 1]
+    assert len(sizes(*(f"{number:03}{'x' * 125}" for number in range(100)))) == 3
+    assert max(sizes(*(f"{number:03}{chr(0x1F600) * 125}" for number in range(7)))) == 2
+    assert sizes() == []

@@ -110,7 +110,7 @@ def test_a_refused_key_is_explained_without_its_secret(
     assert reply.error is not None
     assert reply.error.code == code
     assert remedy in reply.error.remedy
-    assert "wrong-secret" not in f"{reply.error} {reply.text}"
+    assert "wrong-secret" not in f"{reply.error} {reply.excerpt}"
     assert reply.error.request_id
 
 
@@ -119,7 +119,7 @@ def test_a_security_token_that_the_cloud_repeats_is_blotted_out(alicloud: Connec
     cloudlike.script = lambda _request: SimpleNamespace(status=400, body=body, headers={})
     reply = alicloud(cloudlike.url, **TEMPORARY).send(LIST)
     assert reply.error is not None
-    assert (reply.error.message, CREDENTIALS.alicloud_security_token in reply.text) == ("you sent ***", False)
+    assert (reply.error.message, CREDENTIALS.alicloud_security_token in reply.excerpt) == ("you sent ***", False)
 
 
 def test_a_dropped_fire_is_no_answer_and_is_not_sent_again(alicloud: Connect, emulator: Emulator) -> None:

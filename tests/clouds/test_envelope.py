@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from html import escape
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from requests.structures import CaseInsensitiveDict
@@ -100,7 +102,7 @@ def test_a_success_without_an_error_is_no_error(body: dict[str, Any]) -> None:
 
 def test_a_success_that_cannot_be_read_is_no_error_and_has_no_body() -> None:
     reply = huawei(200, b"<html>login</html>")
-    assert (reply.ok, reply.body, reply.text) == (True, None, "<html>login</html>")
+    assert (reply.ok, reply.body, reply.excerpt) == (True, None, "login")
 
 
 @pytest.mark.parametrize(
@@ -245,7 +247,8 @@ def test_bytes_that_are_no_text_do_no_harm() -> None:
         (429, "APIGW.0308", True),
         (400, "DRS.M01503", True),
         (429, "", True),
-        (503, "", True),
+        (503, "APIGW.0613", True),
+        (503, "", False),
         (400, "DRS.M00202", False),
         (500, "APIGW.0601", False),
         (502, "", False),
@@ -273,6 +276,31 @@ def test_alibaba_clouds_throttling_is_known_by_status_or_code(status: int, code:
 
 
 @pytest.mark.parametrize(
+    ("body", "headers", "throttled"),
+    [
+        (b"upstream connect error or disconnect/reset before headers", {"server": "envoy"}, False),
+        (b"<html><h1>503 Service Temporarily Unavailable</h1><hr>nginx</html>", {}, False),
+        (b"", {}, False),
+        ({"code": 503, "message": "no healthy upstream"}, {}, False),
+        ({"message": "failure to get a peer from the ring-balancer"}, {}, False),
+        ({"error": {"code": "unavailable", "message": "try another"}}, {}, False),
+        ({"error_code": "", "error_msg": "m"}, {}, False),
+        ({"error_code": "WKS.0503", "error_msg": "m"}, {}, True),
+        ({"Code": "ServiceUnavailable", "Message": "m"}, {}, True),
+        (b"busy", {"Retry-After": "3"}, True),
+    ],
+)
+def test_a_503_is_a_refusal_only_in_the_apis_own_words_or_if_it_says_when_to_come_back(
+    body: Any, headers: dict[str, str], throttled: bool
+) -> None:
+    assert huawei(503, body, headers).throttled is throttled
+    assert ali(503, body, headers).throttled is throttled
+
+
+DAY = 86_400
+
+
+@pytest.mark.parametrize(
     ("headers", "seconds"),
     [
         ({}, None),
@@ -283,10 +311,127 @@ def test_alibaba_clouds_throttling_is_known_by_status_or_code(status: int, code:
         ({"Retry-After": "-5"}, None),
         ({"x-acs-retry-after": "1500"}, 1.5),
         ({"x-acs-retry-after": "nonsense", "Retry-After": "2"}, 2),
+        ({"x-acs-retry-after": "9" * 400}, DAY),
+        ({"Retry-After": "9" * 400}, DAY),
+        ({"Retry-After": "31536000"}, DAY),
+        ({"Retry-After": "Thu, 01 Jan 2099 00:00:00 GMT"}, DAY),
+        ({"Retry-After": "Thu, 01 Jan 2026 00:00:00 +99999999999999"}, None),
+        ({"Retry-After": "Thu, 01 Jan 0001 00:00:00 GMT"}, 0),
+        ({"Retry-After": "Thu, 01 Jan 99999 00:00:00 GMT"}, None),
+        ({"Retry-After": "inf"}, None),
+        ({"Retry-After": "nan"}, None),
+        ({"Retry-After": "1e3"}, None),
+        ({"Retry-After": "\u0663"}, None),
+        ({"Retry-After": " " * 100 + "5"}, 5),
+        ({"Retry-After": "1, 2"}, None),
     ],
 )
 def test_when_to_come_back_is_read_as_seconds(headers: dict[str, str], seconds: float | None) -> None:
     assert huawei(429, {"error_code": "APIGW.0308", "error_msg": "m"}, headers).retry_after == seconds
+
+
+DEEP = 100_000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * DEEP + b"]" * DEEP,
+        b'{"a":' * DEEP + b"1" + b"}" * DEEP,
+        b'{"a":' * 65 + b"1" + b"}" * 65,
+        b"<a>" * DEEP + b"</a>" * DEEP,
+        b"<Error><Code>x</Code>" + b"<a>" * 3000 + b"</a>" * 3000 + b"</Error>",
+        b'{"results": [], "results": [1]}',
+        b'{"a": NaN}',
+        b'{"a": -Infinity}',
+        b'{"a": ' + b"9" * 5000 + b"}",
+        b'{"a": ',
+        b"\x00" * 100,
+        b"<" * 100_000,
+        b"<script" * 20_000,
+    ],
+    ids=range(13),
+)
+@pytest.mark.parametrize("status", [200, 400, 500])
+def test_what_cannot_be_read_in_one_way_only_is_no_body_and_no_exception(status: int, body: bytes) -> None:
+    for reply in (huawei(status, body), ali(status, body)):
+        assert reply.body is None
+        assert len(reply.excerpt) <= 200
+
+
+def test_sixty_four_levels_can_be_read() -> None:
+    assert huawei(200, b'{"a":' * 64 + b"1" + b"}" * 64).body is not None
+
+
+def test_a_byte_order_mark_and_bytes_that_are_no_text_leave_the_rest_readable() -> None:
+    assert huawei(200, b'\xef\xbb\xbf{"job_id": "a\xff"}').body == {"job_id": "a\ufffd"}
+    assert huawei(200, b'{"far": 1e999}').body == {"far": float("inf")}
+
+
+def test_half_a_surrogate_pair_goes_no_further() -> None:
+    reply = huawei(400, b'{"error_code": "X\\ud800", "error_msg": "\\udfff half", "list": ["\\ud83d"]}')
+    assert words(reply) == ("X?", "? half")
+    json.dumps(reply.body, ensure_ascii=False).encode()
+    assert huawei(200, b'{"pair": "\\ud83d\\ude00"}').body == {"pair": "\U0001f600"}
+
+
+def test_a_clouds_words_are_bounded_where_they_enter() -> None:
+    long = "long " * 2_000_000
+    reply = huawei(
+        400,
+        {"error_code": long, "error_msg": long, "request_id": long, "encoded_authorization_message": long},
+        {"X-Request-Id": "r" * 60_000, "Location": "https://" + "l" * 60_000},
+    )
+    assert reply.error is not None
+    lengths = [len(word) for word in (reply.error.code, reply.error.message, reply.request_id, reply.excerpt)]
+    assert lengths == [128, 500, 128, 200]
+    assert len(reply.error.remedy) < 4_300
+    assert len(json.dumps(reply.body)) < 20_000
+    assert len(words(huawei(302, b"", {"Location": "https://" + "l" * 60_000}))[1]) < 300
+    assert len(huawei(200, b"{}", {"X-Request-Id": "r" * 60_000}).request_id) == 128
+
+
+SECRET = 'to"ken/with + é<&>' + "abcdefghijklmnopqrstuvwxyz" * 10
+SHAPES = [
+    SECRET,
+    json.dumps(SECRET)[1:-1],
+    json.dumps(SECRET, ensure_ascii=False)[1:-1],
+    quote(SECRET, safe=""),
+    escape(SECRET),
+]
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 503])
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("before", [0, 150, 199, 490, 4_090])
+def test_no_part_of_a_secret_remains_where_words_are_cut(status: int, shape: str, before: int) -> None:
+    """A 2xx may repeat the request as well, and what is cut first keeps most of a secret."""
+    redaction = Redaction()
+    redaction.add(SECRET)
+    padded = "x" * before + " " + shape
+    fields = {"error_code": padded, "error_msg": padded, "job_id": padded, "request_id": padded}
+    for body in (padded.encode(), json.dumps(fields).encode()):
+        reply = huaweicloud_errors.read(
+            answer(status, body, {"Location": padded, "X-Request-Id": padded}), now=NOW, redact=redaction
+        )
+        assert "abcdefgh" not in repr(reply)
+
+
+@pytest.mark.parametrize(
+    ("header", "secret"),
+    [
+        ("X-Auth-Token", "MIIabcdefghijkl"),
+        ("X-Security-Token", "MIIabcdefghijkl"),
+        ("x-acs-security-token", "MIIabcdefghijkl"),
+        ("Authorization", "SDK-HMAC-SHA256 Access=AK, SignedHeaders=host, Signature=abcdefghijkl"),
+        ("authorization", "ACS3-HMAC-SHA256 Credential=AK,SignedHeaders=host,Signature=abcdefghijkl"),
+    ],
+)
+def test_what_a_requests_headers_prove_with_is_a_secret_of_its_answer(header: str, secret: str) -> None:
+    redaction = Redaction().beside({header: secret, "Host": "drs.eu-de.example"})
+    text = redaction(f"you sent {header}: {secret} to drs.eu-de.example")
+    assert "abcdefgh" not in text
+    assert "drs.eu-de.example" in text
 
 
 @pytest.mark.parametrize("header", ["X-Request-Id", "x-acs-request-id"])
@@ -302,7 +447,7 @@ def test_a_secret_that_the_cloud_repeats_is_blotted_out() -> None:
         answer(403, {"error_code": "X", "error_msg": "signed: the-secret-token, the-secret"}), now=NOW, redact=redaction
     )
     assert reply.error == CloudError("X", "signed: ***, ***", 403)
-    assert "secret" not in reply.text
+    assert "secret" not in reply.excerpt
 
 
 @pytest.mark.parametrize("table", [huaweicloud_errors.GATEWAY_ERRORS, alicloud.GATEWAY_ERRORS])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cloudretry.errors import CloudRetryError, NoAnswer
+from cloudretry.errors import CloudRetryError, Defect, NoAnswer
 from cloudretry.model import Observation, StateClass, Target
 from cloudretry.run.looker import Looker, Seen
 from support.clock import FakeClock
@@ -113,14 +113,25 @@ def test_a_call_that_fails_fails_those_alone_who_asked_for_its_targets() -> None
     assert failed == [f"jb{number}" for number in range(PAGE)]
 
 
-def test_a_defect_reaches_those_who_asked_and_leaves_nobody_waiting() -> None:
-    looker, clock = Looker(), FakeClock()
+@pytest.mark.parametrize("how", ["raises", "leaves one out"])
+def test_a_defect_is_the_answer_to_that_look_and_to_no_other(how: str) -> None:
+    cloud, looker, clock = Cloud(), Looker(), FakeClock()
 
-    async def defect(_targets: Sequence[Target]) -> Mapping[str, Observation]:
-        raise ZeroDivisionError
+    async def observe(targets: Sequence[Target]) -> Mapping[str, Observation]:
+        seen = await cloud.observe(targets)
+        if targets[0].key != "jb0":
+            return seen
+        if how == "raises":
+            raise ZeroDivisionError("what a cloud may have said")
+        return {key: observation for key, observation in seen.items() if key != "jb0"}
 
-    with pytest.raises(ZeroDivisionError):
-        run(looker.look("p", clock, defect, PAGE, [Target("jb1")], within=1.0))
+    targets = [Target(f"jb{number}") for number in range(PAGE + 1)]
+    (seen,) = run(looker.look("p", clock, observe, PAGE, targets, within=1.0))
+    assert {key for key, answer in seen.items() if isinstance(answer, Defect)} == {f"jb{n}" for n in range(PAGE)}
+    words = str(seen["jb0"])
+    assert words.startswith("a defect of cloudretry ")
+    assert "Report it with this line at https://" in words
+    assert "what a cloud may have said" not in words
 
 
 def test_a_waiter_that_gives_up_holds_nobody_up() -> None:

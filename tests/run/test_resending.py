@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from cloudretry.errors import CredentialsError
+from cloudretry.model import Answer, Reply, Request, Target
 from support import World
-from support.samples import GOOD, Sample, drs
+from support.samples import EHPC, GOOD, SAMPLES, Sample, drs
 
 
 def fire_with(how: str = "answer", **fault: Any) -> tuple[World, Any]:
@@ -53,6 +55,58 @@ def test_a_cloud_that_stays_too_busy_is_given_up_after_eight_tries() -> None:
     assert "APIGW.0308: limit:200 (HTTP 429, request id" in step.failure
 
 
+def test_one_fire_is_tried_eight_times_in_all() -> None:
+    world = drs(jb1=[GOOD])
+    for _ in range(4):
+        world.cloud.breaks(status=503, code="DRS.M00001", throttled=True)
+        world.cloud.breaks("not sent")
+    world.cloud.breaks(status=429, throttled=True, times=1000)
+    step = world.up()
+    assert (step.posts, step.fired, world["status"]) == (8, [], "Failed")
+
+
+@pytest.mark.parametrize("status", [400, 406, 429, 503])
+def test_a_code_that_leaves_open_what_happened_counts_more_than_a_status_that_says_too_busy(status: int) -> None:
+    world = next(one for one in SAMPLES if one.token == EHPC).world()
+    world.cloud.breaks(status=status, code="AgentResponseTimeout", throttled=status in (429, 503))
+    step = world.up()
+    assert (step.posts, world["status"]) == (1, "Unknown")
+
+
+def test_an_answer_whose_reading_is_a_defect_is_unknown_and_loses_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = drs(**{f"jb{number}": [GOOD] for number in range(25)})
+    action, read = type(world.action), type(world.action).read_reply
+
+    def read_reply(self: Any, reply: Reply, targets: Sequence[Target]) -> dict[str, Answer]:
+        if targets[0].key == "jb10":
+            raise RecursionError(reply.body)
+        return read(self, reply, targets)
+
+    monkeypatch.setattr(action, "read_reply", read_reply)
+    world.cloud.breaks(status=200, body={"results": []}, only=lambda one: "jb10" in str(one.body))
+    step = world.up(wait=False)
+    assert step.posts == 3
+    told = {key: world.result(key).get("errorMessage", "") for key in ("jb0", "jb10", "jb19", "jb24")}
+    assert "a defect of cloudretry" in told["jb10"]
+    assert "a defect of cloudretry" in told["jb19"]
+    assert (told["jb0"], told["jb24"]) == ("", "")
+
+
+def test_a_client_that_breaks_after_the_request_left_leaves_it_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = drs(jb1=[GOOD])
+    send = world.cloud.send
+
+    def broken(request: Request, leaving: Callable[[], None] | None = None) -> Reply:
+        reply = send(request, leaving)
+        if leaving is not None:
+            raise ZeroDivisionError
+        return reply
+
+    monkeypatch.setattr(world.cloud, "send", broken)
+    step = world.up(wait=False)
+    assert (step.posts, world["status"]) == (1, "Succeeded")
+
+
 def test_the_cloud_says_how_long_to_wait() -> None:
     world = drs(jb1=[GOOD])
     world.jitter = lambda: 0.0
@@ -76,9 +130,11 @@ def test_pauses_double_up_to_a_bound_and_are_random_from_nothing() -> None:
     assert seconds(1.0) == pytest.approx(1 + 2 + 4 + 8 + 16 + 20 + 20)
 
 
-@pytest.mark.parametrize("status", [500, 502, 504])
+@pytest.mark.parametrize("status", [101, 408, 425, 499, 500, 501, 502, 503, 504, 520, 600, 999])
 @pytest.mark.parametrize("effect", [False, True])
-def test_a_server_error_is_never_sent_again_and_the_state_decides(sample: Sample, status: int, effect: bool) -> None:
+def test_a_status_that_leaves_open_what_happened_is_never_sent_again_and_the_state_decides(
+    sample: Sample, status: int, effect: bool
+) -> None:
     world = sample.world()
     world.cloud.breaks(status=status, effect=effect)
     step = world.up()
@@ -143,7 +199,7 @@ def test_a_batch_that_leaves_a_target_out_of_its_answer_leaves_it_unknown() -> N
     world = drs(jb1=[GOOD], jb2=[GOOD])
     world.cloud.breaks(status=200, body={"results": [{"id": "jb1", "status": "success"}, {"id": "jb2"}]})
     world.up()
-    assert world.result("jb2")["errorMessage"].startswith("no clear answer: status None (HTTP 200")
+    assert world.result("jb2")["errorMessage"].startswith("no clear answer: status '' (HTTP 200")
 
 
 def test_after_a_pause_an_unanswered_try_ends_the_sending() -> None:

@@ -8,7 +8,7 @@ recording, the schema, the reference page, the emulator's routing) is derived fr
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from cloudretry import durations
+from cloudretry.bounds import LONGEST_MESSAGE, LONGEST_NAME, MOST_LISTED
 from cloudretry.errors import CloudRefused, NoAnswer
 from cloudretry.model import (
     Answer,
@@ -31,8 +32,10 @@ from cloudretry.model import (
     State,
     StateClass,
     Target,
+    chunked,
 )
 from cloudretry.operation import Operation
+from cloudretry.text import said
 
 __all__ = [
     "Action",
@@ -44,7 +47,11 @@ __all__ = [
     "Permission",
     "SuccessPolicy",
     "answered",
+    "message_of",
+    "name_of",
+    "pages",
     "read_object",
+    "unlike",
 ]
 
 
@@ -247,6 +254,10 @@ class Action(ABC, Generic[InputsT]):
     def request(self, place: Place, targets: Sequence[Target], inputs: InputsT) -> Request:
         """The one request that fires these targets."""
 
+    def groups(self, targets: Sequence[Target]) -> list[Sequence[Target]]:
+        """The targets as they are fired together, in order: at most ``fire_size`` in one request."""
+        return chunked(targets, self.fire_size)
+
     @abstractmethod
     def read_reply(self, reply: Reply, targets: Sequence[Target]) -> dict[str, Answer]:
         """What a reply without an error envelope says of each target, by key.
@@ -292,6 +303,25 @@ class Action(ABC, Generic[InputsT]):
         return Observation(StateClass.FAILED, "", retryable=False, message=message, missing=True)
 
 
+def name_of(fields: Mapping[str, Any], *names: str) -> str:
+    """The first of these fields that names something: a state, a code, an id, a time. Bounded; empty without one."""
+    return said(fields, *names, length=LONGEST_NAME)
+
+
+def message_of(fields: Mapping[str, Any], *names: str) -> str:
+    """The first of these fields that holds words for people. Bounded; empty without any."""
+    return said(fields, *names, length=LONGEST_MESSAGE)
+
+
+def pages(size: int) -> Iterator[int]:
+    """The numbers of the pages of a list, from one on; each has so many things on it.
+
+    :raises NoAnswer: there are more than anybody can have meant; what was not found so far may stand on another.
+    """
+    yield from range(1, MOST_LISTED // size + 1)
+    raise NoAnswer(f"the list has not ended after {MOST_LISTED} entries")
+
+
 def answered(reply: Reply, *, missing: frozenset[int] | set[int] = frozenset()) -> Mapping[str, Any] | None:
     """The object in a status call's reply, or ``None`` when its HTTP status is one that means "no such target".
 
@@ -311,6 +341,10 @@ def read_object(reply: Reply) -> Mapping[str, Any]:
     :raises NoAnswer: it is something else.
     """
     if not isinstance(reply.body, Mapping):
-        excerpt = " ".join(reply.text.split())[:120]
-        raise NoAnswer(f"HTTP {reply.status} with a body that is not a JSON object: {excerpt!r}")
+        raise unlike(reply, "with a body that is not a JSON object")
     return reply.body
+
+
+def unlike(reply: Reply, why: str) -> NoAnswer:
+    """The error of a reply that is not what the API says."""
+    return NoAnswer(f"HTTP {reply.status} {why}: {reply.excerpt!r}")

@@ -9,7 +9,16 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from cloudretry.actions.base import Action, HuaweicloudInputs, Permission, answered, read_object
+from cloudretry.actions.base import (
+    Action,
+    HuaweicloudInputs,
+    Permission,
+    answered,
+    message_of,
+    name_of,
+    read_object,
+    unlike,
+)
 from cloudretry.bounds import MOST_TARGETS
 from cloudretry.errors import NoAnswer
 from cloudretry.model import (
@@ -180,8 +189,8 @@ class DrsJobBatchRetry(Action[DrsJobBatchRetryInputs]):
     def read_reply(self, reply: Reply, targets: Sequence[Target]) -> dict[str, Answer]:
         results = read_object(reply).get("results")
         if not isinstance(results, list):
-            raise NoAnswer(f"HTTP {reply.status} without results: {reply.text[:120]!r}")
-        by_id = {str(item.get("id")): item for item in results if isinstance(item, Mapping)}
+            raise unlike(reply, "without results")
+        by_id = _by_id(results)
         return {target.key: self._answer(target, by_id.get(target.key), reply) for target in targets}
 
     @staticmethod
@@ -189,10 +198,10 @@ class DrsJobBatchRetry(Action[DrsJobBatchRetryInputs]):
         if item is None:
             error = CloudError("", f"the answer says nothing of task {target.key}", reply.status, reply.request_id)
             return Answer(FireOutcome.UNKNOWN, error=error)
-        status, code = str(item.get("status")).lower(), str(item.get("error_code") or "")
+        status, code = name_of(item, "status").lower(), name_of(item, "error_code")
         if status == "success":
             return Answer(FireOutcome.ACCEPTED)
-        message = str(item.get("error_msg") or item.get("error_message") or f"status {item.get('status')!r}")
+        message = message_of(item, "error_msg", "error_message") or f"status {status!r}"
         error = CloudError(code, message, reply.status, reply.request_id)
         return Answer(FireOutcome.REJECTED if status == "failed" or code else FireOutcome.UNKNOWN, error=error)
 
@@ -206,14 +215,18 @@ class DrsJobBatchRetry(Action[DrsJobBatchRetryInputs]):
         results = reply.get("results") if reply is not None else None
         if not isinstance(results, list):
             raise NoAnswer("the answer to batch-status has no results")
-        by_id = {str(item.get("id")): item for item in results if isinstance(item, Mapping)}
+        by_id = _by_id(results)
         return {target.key: self._read(target, by_id.get(target.key)) for target in targets}
 
     def _read(self, target: Target, item: Mapping[str, Any] | None) -> Observation:
         if item is None:
             return self.absent(f"the task {target.key} does not exist")
-        code = str(item.get("error_code") or "")
-        message = str(item.get("error_message") or item.get("error_msg") or "")
-        if not item.get("status"):
+        status, code = name_of(item, "status"), name_of(item, "error_code")
+        message = message_of(item, "error_message", "error_msg")
+        if not status:
             return self.absent(f"the task {target.key} does not exist: {code} {message}".rstrip(": "))
-        return self.observation(str(item["status"]), message=message, error_code=code)
+        return self.observation(status, message=message, error_code=code)
+
+
+def _by_id(results: Sequence[Any]) -> dict[str, Mapping[str, Any]]:
+    return {name_of(item, "id"): item for item in results if isinstance(item, Mapping)}

@@ -5,11 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
+from urllib.parse import quote
 
 from pydantic import Field
 
-from cloudretry.actions.base import Action, AlicloudInputs, Permission, answered, read_object
-from cloudretry.bounds import MOST_TARGETS
+from cloudretry.actions.base import (
+    Action,
+    AlicloudInputs,
+    Permission,
+    answered,
+    name_of,
+    pages,
+    read_object,
+    unlike,
+)
+from cloudretry.bounds import LONGEST_REQUEST_LINE, MOST_TARGETS
 from cloudretry.errors import NoAnswer
 from cloudretry.model import (
     Answer,
@@ -142,35 +152,51 @@ class EhpcJobRerun(Action[EhpcJobRerunInputs]):
             query["Async"] = "true" if inputs.run_async else "false"
         return Request(self.fires, query=query)
 
+    def groups(self, targets: Sequence[Target]) -> list[Sequence[Target]]:
+        """As many as the API takes, and as fit into a request line: the parameters stand in the query."""
+        groups: list[list[Target]] = []
+        left = 0
+        for target in targets:
+            length = len(quote(json.dumps({"Id": target.key}, separators=(",", ":")) + ","))
+            if not groups or length > left or len(groups[-1]) == self.fire_size:
+                groups.append([])
+                left = LONGEST_REQUEST_LINE
+            groups[-1].append(target)
+            left -= length
+        return [*groups]
+
     def read_reply(self, reply: Reply, targets: Sequence[Target]) -> dict[str, Answer]:
-        if "RequestId" not in read_object(reply):
-            raise NoAnswer(f"HTTP {reply.status} without a RequestId: {reply.text[:120]!r}")
+        if not name_of(read_object(reply), "RequestId"):
+            raise unlike(reply, "without a RequestId")
         return {target.key: Answer(FireOutcome.ACCEPTED) for target in targets}
 
     def observe(self, call: Call, place: Place, targets: Sequence[Target]) -> dict[str, Observation]:
         wanted = {target.key for target in targets}
-        seen: dict[str, Observation] = {}
-        page, read = 1, 0
-        while wanted - seen.keys():
+        found: dict[str, Observation] = {}
+        listed: set[str] = set()
+        read = 0
+        for page in pages(PAGE_SIZE):
             query = {"ClusterId": place.container, "PageNumber": str(page), "PageSize": str(PAGE_SIZE)}
-            reply = answered(call(Request(self.looks, query=query)))
-            jobs, total = self._page(reply)
-            seen |= {str(job.get("Id")): self._read(job) for job in jobs if job.get("Id") in wanted}
+            jobs, total = self._page(answered(call(Request(self.looks, query=query))))
+            names = {name_of(job, "Id") for job in jobs}
+            if jobs and names <= listed:
+                raise NoAnswer("ListJobs gives the same jobs again on another page")
+            listed |= names
+            found |= {name: self._read(job) for job in jobs if (name := name_of(job, "Id")) in wanted}
             read += len(jobs)
-            page += 1
-            if not jobs or read >= total:
+            if not jobs or read >= total or wanted <= found.keys():
                 break
-        return {key: seen.get(key) or self.absent(f"the cluster {place.container} has no job {key}") for key in wanted}
+        return {key: found.get(key) or self.absent(f"the cluster {place.container} has no job {key}") for key in wanted}
 
     @staticmethod
     def _page(reply: Mapping[str, Any] | None) -> tuple[list[Mapping[str, Any]], int]:
         jobs = (reply or {}).get("Jobs")
         items = jobs.get("JobInfo") if isinstance(jobs, Mapping) else jobs
         total = (reply or {}).get("TotalCount")
-        if not isinstance(items, list) or not isinstance(total, int):
+        if not isinstance(items, list) or not isinstance(total, int) or isinstance(total, bool):
             raise NoAnswer("the answer to ListJobs has no Jobs.JobInfo or no TotalCount")
         return [job for job in items if isinstance(job, Mapping)], total
 
     def _read(self, job: Mapping[str, Any]) -> Observation:
-        stamp = "/".join(str(job.get(name) or "") for name in ("SubmitTime", "StartTime", "LastModifyTime"))
-        return self.observation(str(job.get("State") or ""), stamp=stamp)
+        stamp = "/".join(name_of(job, name) for name in ("SubmitTime", "StartTime", "LastModifyTime"))
+        return self.observation(name_of(job, "State"), stamp=stamp)

@@ -8,7 +8,15 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from cloudretry.actions.base import Action, HuaweicloudInputs, Permission, answered, read_object
+from cloudretry.actions.base import (
+    Action,
+    HuaweicloudInputs,
+    Permission,
+    answered,
+    message_of,
+    name_of,
+    read_object,
+)
 from cloudretry.errors import NoAnswer
 from cloudretry.model import (
     Answer,
@@ -116,12 +124,10 @@ class PoolScopeRetry(Action[PoolScopeRetryInputs]):
             return {target.key: self.absent(f"the pool {place.container} does not exist") for target in targets}
         status = pool.get("status")
         scopes = status.get("scope", []) if isinstance(status, Mapping) else None
-        if not isinstance(scopes, Sequence):
+        if not isinstance(scopes, list):
             raise NoAnswer(f"the details of pool {place.container} have no status.scope")
         seen = {
-            str(scope.get("scopeType")): self.observation(
-                str(scope.get("state", "")), message=str(scope.get("message") or "")
-            )
+            name_of(scope, "scopeType"): self.observation(name_of(scope, "state"), message=message_of(scope, "message"))
             for scope in scopes
             if isinstance(scope, Mapping)
         }

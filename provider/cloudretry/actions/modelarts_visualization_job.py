@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import count
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from cloudretry.actions.base import Action, HuaweicloudInputs, answered, read_object
+from cloudretry.actions.base import (
+    Action,
+    HuaweicloudInputs,
+    answered,
+    message_of,
+    name_of,
+    pages,
+    read_object,
+    unlike,
+)
 from cloudretry.errors import CloudRefused, NoAnswer
 from cloudretry.model import (
     Answer,
@@ -127,7 +135,7 @@ class VisualizationJobRestart(Action[VisualizationJobRestartInputs]):
     def read_reply(self, reply: Reply, targets: Sequence[Target]) -> dict[str, Answer]:
         body = read_object(reply)
         if body.get("is_success") is not True:
-            raise NoAnswer(f"HTTP {reply.status} without is_success: {reply.text[:120]!r}")
+            raise unlike(reply, "without is_success")
         return {target.key: Answer(FireOutcome.ACCEPTED) for target in targets}
 
     def observe(self, call: Call, place: Place, targets: Sequence[Target]) -> dict[str, Observation]:  # noqa: ARG002
@@ -136,7 +144,7 @@ class VisualizationJobRestart(Action[VisualizationJobRestartInputs]):
                 return self._observe_many(call, targets)
             except CloudRefused as refused:
                 # Whoever may look at a job may not always list them.
-                if refused.throttled:
+                if refused.throttled or refused.error.http_status >= 500:
                     raise
         return {target.key: self._observe_one(call, target) for target in targets}
 
@@ -148,14 +156,18 @@ class VisualizationJobRestart(Action[VisualizationJobRestartInputs]):
         """Page through the list, which is in the order of the ids, so that a new job moves no other one."""
         wanted = {target.watched for target in targets}
         found: dict[str, Mapping[str, Any]] = {}
-        for page in count(1):
+        listed: set[str] = set()
+        for page in pages(PAGE_SIZE):
             query = {"page": str(page), "per_page": str(PAGE_SIZE), "sortBy": "job_id", "order": "asc"}
             reply = answered(call(Request(self.looks_at_many, query=query)))
             jobs = (reply or {}).get("jobs")
             if not isinstance(jobs, list):
                 raise NoAnswer("the answer to the list of visualization jobs has no jobs")
-            listed = {str(job.get("job_id")): job for job in jobs if isinstance(job, Mapping)}
-            found |= {job_id: job for job_id, job in listed.items() if job_id in wanted}
+            by_id = {name_of(job, "job_id"): job for job in jobs if isinstance(job, Mapping)}
+            if jobs and by_id.keys() <= listed:
+                raise NoAnswer("the list of visualization jobs gives the same jobs again on another page")
+            listed |= by_id.keys()
+            found |= {job_id: job for job_id, job in by_id.items() if job_id in wanted}
             if len(found) == len(wanted) or len(jobs) < PAGE_SIZE:
                 break
         return {target.key: self._read(target, found.get(target.watched)) for target in targets}
@@ -164,8 +176,8 @@ class VisualizationJobRestart(Action[VisualizationJobRestartInputs]):
         if job is None:
             return self.absent(f"the visualization job {target.key} does not exist")
         number = job.get("status")
-        if not isinstance(number, int):
+        if not isinstance(number, int) or isinstance(number, bool):
             raise NoAnswer(f"the details of visualization job {target.key} have no status number")
         names = tuple(self.states)
-        word = names[number] if 0 <= number < len(names) else str(number)
-        return self.observation(word, message=str(job.get("error_message") or ""))
+        word = names[number] if 0 <= number < len(names) else name_of(job, "status")
+        return self.observation(word, message=message_of(job, "error_message"))

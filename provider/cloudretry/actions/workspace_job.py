@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from cloudretry.actions.base import Action, HuaweicloudInputs, Permission, answered, read_object
+from cloudretry.actions.base import (
+    Action,
+    HuaweicloudInputs,
+    Permission,
+    answered,
+    message_of,
+    name_of,
+    read_object,
+    unlike,
+)
 from cloudretry.errors import NoAnswer
 from cloudretry.model import (
     Answer,
@@ -29,13 +39,15 @@ __all__ = ["WorkspaceJobRetry", "WorkspaceJobRetryInputs"]
 
 _REFERENCE = "Workspace API reference"
 
+JOB_ID = "[A-Za-z0-9_-]{1,64}"
+
 RETRYABLE_TYPES = frozenset({"applyWorkspace", "cancelWorkspace"})
 
 
 class WorkspaceJobRetryInputs(HuaweicloudInputs):
     """Inputs of a Workspace task retry."""
 
-    job_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")] = Field(description="Id of the failed task.")
+    job_id: Annotated[str, Field(pattern=f"^{JOB_ID}$")] = Field(description="Id of the failed task.")
 
 
 class WorkspaceJobRetry(Action[WorkspaceJobRetryInputs]):
@@ -107,8 +119,8 @@ class WorkspaceJobRetry(Action[WorkspaceJobRetryInputs]):
     def read_reply(self, reply: Reply, targets: Sequence[Target]) -> dict[str, Answer]:
         (target,) = targets
         job_id = read_object(reply).get("job_id")
-        if not isinstance(job_id, str) or not job_id:
-            raise NoAnswer(f"HTTP {reply.status} without a job_id: {reply.text[:120]!r}")
+        if not isinstance(job_id, str) or not re.fullmatch(JOB_ID, job_id):
+            raise unlike(reply, "without a job_id")
         return {target.key: Answer(FireOutcome.ACCEPTED, handle=job_id)}
 
     def observe(self, call: Call, place: Place, targets: Sequence[Target]) -> dict[str, Observation]:  # noqa: ARG002
@@ -120,19 +132,19 @@ class WorkspaceJobRetry(Action[WorkspaceJobRetryInputs]):
         return {target.key: self.absent(f"the task {target.key} does not exist")}
 
     def _read(self, job: Mapping[str, Any]) -> Observation:
-        word = job.get("status")
-        if not isinstance(word, str) or not word:
+        word = name_of(job, "status")
+        if not word:
             raise NoAnswer("the task's details have no status")
-        reason = str(job.get("fail_reason") or "")
-        code = str(job.get("job_error_code") or "")
+        reason = message_of(job, "fail_reason")
+        code = name_of(job, "job_error_code")
         if word == "COMPLETE":
-            failed = [sub for sub in job.get("sub_jobs") or () if sub.get("status") in ("FAIL", "FAILED")]
+            failed = [sub for sub in _sub_jobs(job) if name_of(sub, "status") in ("FAIL", "FAILED")]
             if failed:
-                sub_reason = str(failed[0].get("fail_reason") or "")
+                sub_reason = message_of(failed[0], "fail_reason")
                 count = f"{len(failed)} sub-task{'s' if len(failed) > 1 else ''}"
                 word, reason = "FAILED", reason or f"{count} failed: {sub_reason}"
         seen = self.observation(word, message=reason, error_code=code)
-        job_type = job.get("job_type")
+        job_type = name_of(job, "job_type")
         if seen.retryable and job_type and job_type not in RETRYABLE_TYPES:
             return Observation(
                 seen.means,
@@ -144,3 +156,8 @@ class WorkspaceJobRetry(Action[WorkspaceJobRetryInputs]):
 
     def outputs(self, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         return {"retryJobId": next((result["handle"] for result in results if result.get("handle")), None)}
+
+
+def _sub_jobs(job: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    listed = job.get("sub_jobs")
+    return [sub for sub in listed if isinstance(sub, Mapping)] if isinstance(listed, list) else []

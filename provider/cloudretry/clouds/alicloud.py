@@ -122,7 +122,7 @@ class AlicloudClient:
             table=GATEWAY_ERRORS,
             is_throttling=is_throttling,
             now=self._clock(),
-            redact=self._redaction,
+            redact=self._redaction.beside(headers),
         )
 
     @property

@@ -115,7 +115,7 @@ class HuaweicloudClient:
             if leaving is not None:
                 leaving()
             answer = self._transport.send(outgoing.method, outgoing.url, headers, outgoing.body, looks=operation.looks)
-        return read(answer, now=self._clock(), redact=self._redaction), headers
+        return read(answer, now=self._clock(), redact=self._redaction.beside(headers)), headers
 
 
 def connect(

@@ -20,7 +20,7 @@ from cloudretry import bounds, lifecycle
 from cloudretry.actions import ACTIONS, Action
 from cloudretry.backend import ConfiguredBackend
 from cloudretry.config import load, problems
-from cloudretry.errors import CloudRetryError, InvalidInput, JournalError
+from cloudretry.errors import ISSUES, CloudRetryError, InvalidInput, JournalError
 from cloudretry.inputs import check, is_unknown, property_path
 from cloudretry.ledger import Fire
 from cloudretry.lifecycle import ChangeKind
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Provider", "handlers"]
 
-ISSUES = "https://github.com/pulumi-cloudretry/pulumi-cloudretry/issues"
 
 LARGE = 50_000
 """Bytes of a request whose work takes some hundredths of a second: about a thousand targets."""

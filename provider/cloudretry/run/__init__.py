@@ -11,7 +11,7 @@ from cloudretry.actions.base import FireWhen, OnUnknown
 from cloudretry.clock import pause
 from cloudretry.errors import CloudRetryError, JournalError
 from cloudretry.ledger import EntryTarget, Fire
-from cloudretry.model import Answer, CloudError, FireOutcome, Observation, Result, StateClass, Status, Target, chunked
+from cloudretry.model import Answer, CloudError, FireOutcome, Observation, Result, StateClass, Status, Target
 from cloudretry.record import ALREADY_RUNNING, is_satisfied
 from cloudretry.run.decide import Plan, Reason, cool_at, decide, why_not
 from cloudretry.run.fire import Fired, fire
@@ -144,7 +144,7 @@ async def _fire_all(
         before = await look(session, targets)
         targets = [target for target in targets if _is_fit(session, ran, target, before[target.key])]
 
-    groups = chunked([_by_its_key(target) for target in targets], session.action.fire_size)
+    groups = session.action.groups([_by_its_key(target) for target in targets])
     turns = Turns(session, groups, lambda target: _intended(ran, target, before))
     progress, begun = Progress(session), 0
     pending: list[Watched] = []

@@ -2,16 +2,24 @@
 
 Every fire ends as one of :class:`cloudretry.model.FireOutcome`, and only two kinds are ever sent again:
 
-============  =============================================================  ==========
-outcome       how it comes about                                             sent again
-============  =============================================================  ==========
-not sent      no connection                                                  yes
-not sent      no credentials, no address, no journal                         no
-rejected      429, 503, a documented code for "too busy"                     yes
-rejected      any other answer that says no, a redirect                      no
-accepted                                                                     no
-unknown       no answer, 500, 502, 504, a 2xx that is not what the API says  no
-============  =============================================================  ==========
+============  ===============================================================  ==========
+outcome       how it comes about                                               sent again
+============  ===============================================================  ==========
+not sent      no connection                                                    yes
+not sent      no credentials, no address, no journal                           no
+rejected      429: the limit is before the API (RFC 6585)                      yes
+rejected      a documented code for "too busy", under any status               yes
+rejected      503 with the API's own code, or with ``Retry-After``: it was     yes
+              turned away (RFC 9110, 15.6.4)
+rejected      any other answer that says no, a redirect                        no
+accepted                                                                       no
+unknown       no answer, a 2xx that is not what the API says, a code that the  no
+              action calls unclear
+unknown       500, 502, 504, a bare 503: a load balancer says so as well whose  no
+              connection broke after it had passed the request on
+unknown       408, 499: who waited for whom is not said, and the request left  no
+              whole; 425: nothing was sent early, so it is not the API's word
+============  ===============================================================  ==========
 
 Whatever may have had an effect is never sent again from here; the cloud's state decides.
 """
@@ -26,15 +34,18 @@ from typing import Any
 
 from cloudretry.actions import Action
 from cloudretry.clock import pause
-from cloudretry.errors import ConfigurationError, JournalError, NoAnswer, RequestNotSent
+from cloudretry.errors import ConfigurationError, Defect, JournalError, NoAnswer, RequestNotSent
 from cloudretry.ledger import Granted
 from cloudretry.model import Answer, CloudError, FireOutcome, Reply, Target
 from cloudretry.run.session import Session
 
 __all__ = ["Fired", "fire"]
 
-NEVER_SENT_TRIES, THROTTLED_TRIES = 5, 8
-"""How often one fire is tried when it cannot be sent, and when the cloud is too busy."""
+NEVER_SENT_TRIES, MOST_TRIES = 5, 8
+"""How often one fire is tried when it cannot be sent, and in all."""
+
+UNCLEAR_STATUSES = frozenset({408, 425, 499})
+"""Below 500, the statuses that leave open what happened."""
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.5, 20.0
 """Bounds of the random pause before it is sent again, in seconds."""
@@ -72,7 +83,7 @@ class _Sent:
 
     @property
     def throttled(self) -> bool:
-        return self.reply is not None and self.reply.throttled
+        return self.outcome is FireOutcome.REJECTED and self.reply is not None and self.reply.throttled
 
 
 async def fire(session: Session, granted: Granted, targets: Sequence[Target], *, rides: bool = False) -> Fired:
@@ -82,7 +93,7 @@ async def fire(session: Session, granted: Granted, targets: Sequence[Target], *,
     network or the cloud does: each target has an answer.
     """
     one = _Fire(session, granted, tuple(targets), rides=rides)
-    unconnected = throttled = 0
+    unconnected = tries = 0
     while True:
         try:
             sent = await session.blocking(one.attempt, patience=one.patience)
@@ -91,13 +102,11 @@ async def fire(session: Session, granted: Granted, targets: Sequence[Target], *,
             if one.is_stopped:
                 sent = _Sent(FireOutcome.NOT_SENT, CloudError("", "cancelled before it was sent"))
         unconnected += sent.may_connect_later
-        throttled += sent.throttled
-        may_go_again = (sent.may_connect_later and unconnected < NEVER_SENT_TRIES) or (
-            sent.throttled and throttled < THROTTLED_TRIES
-        )
-        if not may_go_again:
+        tries += 1
+        may_go_again = sent.throttled or (sent.may_connect_later and unconnected < NEVER_SENT_TRIES)
+        if not may_go_again or tries == MOST_TRIES:
             break
-        seconds = _backoff(session, unconnected + throttled, sent.reply.retry_after if sent.reply else None)
+        seconds = _backoff(session, tries, sent.reply.retry_after if sent.reply else None)
         if session.remaining <= seconds:
             break
         await pause(session.clock, seconds, session.cancelled)
@@ -166,11 +175,10 @@ class _Fire:
             return _Sent(FireOutcome.NOT_SENT, CloudError("", str(error)), may_connect_later=later)
         except NoAnswer as error:
             return _Sent(FireOutcome.UNKNOWN, CloudError("", str(error)))
-        error_of_reply = reply.error
-        if error_of_reply is None and not reply.ok:
-            error_of_reply = CloudError("", f"an answer that is not the API's: {reply.text[:120]!r}", reply.status)
-        if error_of_reply is not None:
-            error_of_reply = session.action.explain(error_of_reply)
+        except Exception as unforeseen:  # noqa: BLE001 - it is the outcome of this fire, and of no other
+            outcome = FireOutcome.UNKNOWN if self._has_left else FireOutcome.NOT_SENT
+            return _Sent(outcome, CloudError("", str(Defect(unforeseen))))
+        error_of_reply = session.action.explain(reply.error) if reply.error else None
         return _Sent(_outcome(session.action, reply), error_of_reply, reply)
 
     def _leave(self) -> None:
@@ -191,11 +199,11 @@ class _Fire:
 
 def _outcome(action: Action[Any], reply: Reply) -> FireOutcome:
     """What an answer says of the whole request, before its body is read target by target."""
-    if reply.throttled:
-        return FireOutcome.REJECTED
     if reply.error is not None and reply.error.code in action.unclear_errors:
         return FireOutcome.UNKNOWN
-    if reply.status >= 500 and reply.status != 503:
+    if reply.throttled:
+        return FireOutcome.REJECTED
+    if not 200 <= reply.status < 500 or reply.status in UNCLEAR_STATUSES:
         return FireOutcome.UNKNOWN
     return FireOutcome.ACCEPTED if reply.ok else FireOutcome.REJECTED
 
@@ -205,13 +213,15 @@ def _answers(action: Action[Any], targets: Sequence[Target], sent: _Sent) -> dic
     if outcome is FireOutcome.ACCEPTED and reply is not None:
         try:
             answers = action.read_reply(reply, targets)
-        except NoAnswer as unreadable:
-            outcome, error = FireOutcome.UNKNOWN, CloudError("", str(unreadable), reply.status, reply.request_id)
-        else:
             return {
                 key: replace(answer, error=action.explain(answer.error)) if answer.error else answer
-                for key, answer in answers.items()
+                for key, answer in ((target.key, answers[target.key]) for target in targets)
             }
+        except NoAnswer as unlike:
+            outcome, error = FireOutcome.UNKNOWN, CloudError("", str(unlike), reply.status, reply.request_id)
+        except Exception as unforeseen:  # noqa: BLE001 - whatever is raised, the request has left
+            words = str(Defect(unforeseen))
+            outcome, error = FireOutcome.UNKNOWN, CloudError("", words, reply.status, reply.request_id)
     return {target.key: Answer(outcome, error=error) for target in targets}
 
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from cloudretry.clock import Clock
-from cloudretry.errors import CloudRetryError
+from cloudretry.errors import CloudRetryError, Defect
 from cloudretry.model import Observation, Target, chunked
 from cloudretry.run.pace import Pace
 
@@ -139,6 +139,9 @@ async def _answer(group: _Group, batch: Sequence[_Ask]) -> None:
 
 async def _call(observe: Observe, targets: Sequence[Target]) -> Mapping[str, Observation] | CloudRetryError:
     try:
-        return await observe(targets)
+        seen = await observe(targets)
+        return {target.key: seen[target.key] for target in targets}
     except CloudRetryError as error:
         return error
+    except Exception as unforeseen:  # noqa: BLE001 - it fails this look, and no other
+        return Defect(unforeseen)

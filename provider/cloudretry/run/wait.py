@@ -14,7 +14,7 @@ from itertools import repeat
 from typing import Any
 
 from cloudretry.actions import Action
-from cloudretry.errors import CloudRefused, CloudRetryError
+from cloudretry.errors import CloudRefused, CloudRetryError, Defect
 from cloudretry.ledger import Word
 from cloudretry.model import Observation, Result, StateClass, Status, Target
 from cloudretry.run.looker import Seen
@@ -264,7 +264,9 @@ def _pauses(session: Session, waiting: Mapping[str, Watched], pace: Pace) -> Ite
 
 
 def _is_final(error: CloudRetryError) -> bool:
-    """Whether the cloud will answer the same status call in the same way the next time."""
+    """Whether the same status call will come to the same the next time."""
+    if isinstance(error, Defect):
+        return True
     return isinstance(error, CloudRefused) and not error.throttled and 400 <= error.error.http_status < 500
 
 
