@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import socket
 import ssl
 import struct
 import threading
+import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -20,6 +22,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from cloudretry.clouds.carried import carried_by
 from cloudretry.errors import ConfigurationError, NoAnswer, RequestNotSent
 from cloudretry.http import USER_AGENT, Transport
 
@@ -135,6 +138,44 @@ def answering(*answers: bytes) -> Handler:
     return handle
 
 
+def dripping(at_once: bytes, in_drops: bytes, *, pause: float = 0.02, reads: bool = True) -> Handler:
+    """Answers with one part at once, and with the other again and again until nobody listens."""
+
+    def handle(server: Server, connection: socket.socket) -> None:
+        if reads:
+            server.read_request(connection)
+        connection.sendall(at_once)
+        while True:
+            connection.sendall(in_drops)
+            time.sleep(pause)
+
+    return handle
+
+
+def tunnelling(port: int) -> Handler:
+    """A proxy that carries each tunnel to this port."""
+
+    def handle(server: Server, connection: socket.socket) -> None:
+        server.read_request(connection)
+        with closing(socket.create_connection(("127.0.0.1", port))) as onward:
+            connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+
+            def back() -> None:
+                with suppress(OSError):
+                    while part := onward.recv(65536):
+                        connection.sendall(part)
+
+            returning = threading.Thread(target=back)
+            returning.start()
+            with suppress(OSError):
+                while part := connection.recv(65536):
+                    onward.sendall(part)
+            onward.shutdown(socket.SHUT_RDWR)
+            returning.join(5)
+
+    return handle
+
+
 def unused_port() -> int:
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port: int = taken.getsockname()[1]
@@ -209,7 +250,140 @@ class TestNothingWasSent:
     ) -> None:
         proxy = serve(answering(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"))
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
-        with pytest.raises(RequestNotSent, match="407"):
+        words = rf"eu-de\.example through the proxy 127\.0\.0\.1:{proxy.port} .*makes no tunnel to it \(HTTP 407\)"
+        with pytest.raises(RequestNotSent, match=words):
+            transport.send("POST", "https://drs.eu-de.example/", {}, b"{}")
+
+    @pytest.mark.parametrize("in_drops", [b"HTTP/1.1 200", b"X-Drop: 1\r\n"], ids=["status", "headers"])
+    def test_when_the_proxys_word_on_the_tunnel_drips(
+        self, serve: Serve, monkeypatch: pytest.MonkeyPatch, in_drops: bytes
+    ) -> None:
+        begin = b"HTTP/1.1 200 OK\r\n" if in_drops.startswith(b"X") else b""
+        proxy = serve(dripping(begin, in_drops))
+        monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        with closing(Transport(connect_timeout=0.5)) as transport:
+            began = time.monotonic()
+            with pytest.raises(RequestNotSent, match="did not accept within 500ms"):
+                transport.send("POST", "https://drs.eu-de.example/", {}, b"{}")
+            assert time.monotonic() - began < 1.5
+
+    def test_when_the_tls_handshake_drips(self, serve: Serve) -> None:
+        # The head of a handshake record that is longer than what comes of it.
+        server = serve(dripping(b"\x16\x03\x03\x40\x00", b"\x02", reads=False))
+        with closing(Transport(connect_timeout=0.5)) as transport:
+            began = time.monotonic()
+            with pytest.raises(RequestNotSent, match="did not accept within 500ms"):
+                transport.send("POST", f"https://127.0.0.1:{server.port}/", {}, b"{}")
+            assert time.monotonic() - began < 1.5
+
+    def test_when_none_of_its_addresses_accepts_they_share_one_time_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        with (
+            closing(socket.socket()) as listener,
+            closing(socket.socket()) as first,
+            closing(socket.socket()) as second,
+        ):
+            listener.bind(("127.0.0.1", 0))
+            listener.listen(0)
+            address = listener.getsockname()
+            for filler in (first, second):
+                filler.setblocking(False)
+                filler.connect_ex(address)
+            resolves_to(monkeypatch, *[address[0]] * 5, port=address[1])
+            with closing(Transport(connect_timeout=0.3)) as transport:
+                began = time.monotonic()
+                with pytest.raises(RequestNotSent, match="did not accept within 300ms"):
+                    transport.send("POST", "https://drs.eu-de.example/", {}, b"{}")
+                assert time.monotonic() - began < 1.2
+
+    @pytest.mark.parametrize(
+        ("value", "words"),
+        [
+            ("http://someone:hid den@[proxy", "HTTPS_PROXY cannot be read; write a proxy like"),
+            ("http://someone:hidden@proxy.example:port", "HTTPS_PROXY cannot be read; write a proxy like"),
+            ("http://someone:hidden@", "HTTPS_PROXY names no host; write a proxy like"),
+            ("http://", "HTTPS_PROXY names no host; write a proxy like"),
+            ("socks5://someone:hidden@proxy.example:1080", "HTTPS_PROXY names a proxy that speaks neither HTTP"),
+        ],
+    )
+    def test_when_the_proxy_of_the_environment_cannot_be_used(
+        self, transport: Transport, monkeypatch: pytest.MonkeyPatch, value: str, words: str
+    ) -> None:
+        monkeypatch.setenv("HTTPS_PROXY", value)
+        with pytest.raises(ConfigurationError, match=words) as failed:
+            transport.send("POST", "https://drs.eu-de.example/", {}, b"{}")
+        assert "hid" not in str(failed.value)
+
+    @pytest.mark.parametrize("content", [b"", b"no certificate", None], ids=["empty", "something else", "missing"])
+    def test_when_the_certificates_of_the_environment_cannot_be_used(
+        self, transport: Transport, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None
+    ) -> None:
+        path = tmp_path / "ca.pem"
+        if content is not None:
+            path.write_bytes(content)
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(path))
+        with pytest.raises(ConfigurationError, match=r"REQUESTS_CA_BUNDLE: the CA certificates in .* cannot be used"):
+            transport.send("POST", "https://drs.eu-de.example/", {}, b"{}")
+
+
+def resolves_to(monkeypatch: pytest.MonkeyPatch, *addresses: str, port: int = 443) -> None:
+    """Let each name have these addresses."""
+
+    def resolve(*_: object, **__: object) -> list[Any]:
+        return [
+            (socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
+            for address in addresses
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+
+
+NO_CLOUD = [
+    "169.254.169.254",
+    "::ffff:169.254.169.254",
+    "fe80::a9fe:a9fe",
+    "224.0.0.1",
+    "ff02::1",
+    "0.0.0.0",
+    "::",
+]
+
+
+class TestAddressesWhereNoCloudIs:
+    @pytest.mark.parametrize("address", NO_CLOUD)
+    def test_a_name_that_resolves_to_one_is_refused_before_anything_is_sent(
+        self, transport: Transport, monkeypatch: pytest.MonkeyPatch, address: str
+    ) -> None:
+        resolves_to(monkeypatch, address)
+
+        def connect(*_: object) -> None:
+            raise AssertionError("connected")
+
+        monkeypatch.setattr(socket.socket, "connect", connect)
+        with pytest.raises(
+            ConfigurationError, match=r"drs\.eu-de\.example is at .* where no cloud is: nothing was sent"
+        ):
+            transport.send("POST", "https://drs.eu-de.example/", {}, b"{}")
+
+    @pytest.mark.parametrize(
+        "host", [*(f"[{address}]" if ":" in address else address for address in NO_CLOUD), "2852039166", "0xa9fea9fe"]
+    )
+    @pytest.mark.parametrize("through", ["", "proxy"])
+    def test_one_that_is_written_in_the_url_is_refused_through_a_proxy_as_well(
+        self, serve: Serve, transport: Transport, monkeypatch: pytest.MonkeyPatch, host: str, through: str
+    ) -> None:
+        proxy = serve(answering(OK))
+        if through:
+            monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{proxy.port}")
+        with pytest.raises(ConfigurationError, match="where no cloud is: nothing was sent"):
+            transport.send("POST", f"https://{host}/", {}, b"{}")
+        assert proxy.connections == 0
+
+    def test_a_proxy_may_be_at_any_address(
+        self, serve: Serve, transport: Transport, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        proxy = serve(answering(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n"))
+        monkeypatch.setenv("HTTPS_PROXY", f"http://0.0.0.0:{proxy.port}")
+        with pytest.raises(RequestNotSent, match="HTTP 407"):
             transport.send("POST", "https://drs.eu-de.example/", {}, b"{}")
 
 
@@ -276,7 +450,7 @@ class TestNoAnswerCame:
         server = serve(answering())
         with (
             closing(Transport(connect_timeout=5, read_timeout=0.2)) as transport,
-            pytest.raises(NoAnswer, match="nothing came for 200ms"),
+            pytest.raises(NoAnswer, match="had not given a whole one after 200ms"),
         ):
             transport.send(method, server.url, {}, b"{}")
 
@@ -284,16 +458,40 @@ class TestNoAnswerCame:
         server = serve(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"))
         with (
             closing(Transport(connect_timeout=5, read_timeout=0.2)) as transport,
-            pytest.raises(NoAnswer, match="nothing came for 200ms"),
+            pytest.raises(NoAnswer, match="had not given a whole one after 200ms"),
         ):
             transport.send("POST", server.url, {}, b"{}")
 
-    def test_when_the_answer_trickles_longer_than_the_read_timeout(self, serve: Serve) -> None:
-        ticks = itertools.count()
-        server = serve(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + b"x" * 200_000))
-        slow = Transport(connect_timeout=5, read_timeout=5, monotonic=lambda: 3.0 * next(ticks))
-        with closing(slow), pytest.raises(NoAnswer, match="had not finished its answer after 5s"):
-            slow.send("POST", server.url, {}, b"{}")
+    @pytest.mark.parametrize("over", ["http", "https"])
+    @pytest.mark.parametrize(
+        ("at_once", "in_drops"),
+        [
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"x"),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+            (b"HTTP/1.1 200 OK\r\n", b"X-Drop: 1\r\n"),
+            (b"HTTP/1.1 200 OK\r\nX-Long: ", b"x"),
+            (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+            (b"", b"HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n"),
+        ],
+        ids=["body", "chunks", "headers", "one header", "100 Continue", "103 Early Hints"],
+    )
+    def test_when_the_answer_drips_longer_than_the_read_timeout(
+        self, serve: Serve, tls: ssl.SSLContext, ca_file: Path, over: str, at_once: bytes, in_drops: bytes
+    ) -> None:
+        server = serve(dripping(at_once, in_drops), tls if over == "https" else None)
+        with closing(Transport(connect_timeout=5, read_timeout=0.5, ca_file=str(ca_file))) as transport:
+            began = time.monotonic()
+            with pytest.raises(NoAnswer, match="had not given a whole one after 500ms"):
+                transport.send("POST", server.url, {}, b"{}")
+            assert 0.5 <= time.monotonic() - began < 1.5
+
+    def test_when_interim_answers_come_as_fast_as_they_can(self, serve: Serve) -> None:
+        server = serve(dripping(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, pause=0))
+        with closing(Transport(read_timeout=0.3)) as transport:
+            began = time.monotonic()
+            with pytest.raises(NoAnswer, match="had not given a whole one"):
+                transport.send("POST", server.url, {}, b"{}")
+            assert time.monotonic() - began < 1.3
 
     def test_when_the_answer_is_too_long(self, serve: Serve) -> None:
         server = serve(answering(b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n" + b"x" * 1001))
@@ -403,6 +601,14 @@ class TestWhatIsSent:
         answer = transport.send("POST", server.url, {}, b"{}")
         assert (answer.status, answer.headers["retry-after"], answer.body) == (503, "3", b"busy")
 
+    @pytest.mark.parametrize("interim", [b"100 Continue", b"102 Processing", b"103 Early Hints"])
+    def test_an_interim_answer_is_not_the_answer(self, serve: Serve, transport: Transport, interim: bytes) -> None:
+        server = serve(answering(*[b"HTTP/1.1 " + interim + b"\r\nLink: <a>\r\n\r\n" + OK] * 2))
+        for _ in range(2):
+            answer = transport.send("GET", server.url, {})
+            assert (answer.status, answer.body) == (200, b"{}")
+        assert server.connections == 1
+
     def test_no_cookie_and_no_netrc_entry_is_sent(
         self, serve: Serve, transport: Transport, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
@@ -418,7 +624,7 @@ class TestWhatIsSent:
 
         server = serve(answer_twice)
         transport.send("GET", server.url, {})
-        transport.session.get(server.url, timeout=5)
+        carried_by(transport).get(server.url)
         assert len(server.requests) == 2
         for head in server.requests:
             assert b"cookie" not in head.lower()
@@ -430,7 +636,7 @@ class TestWhatIsSent:
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{unused_port()}")
         server = serve(answering(OK, OK))
         assert transport.send("GET", server.url, {}).status == 200
-        assert transport.session.get(server.url, timeout=5).status_code == 200
+        assert carried_by(transport).get(server.url).status_code == 200
 
     def test_another_machine_is_reached_through_the_proxy(self, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
         proxy = serve(answering(OK))
@@ -438,6 +644,21 @@ class TestWhatIsSent:
         with closing(Transport(allow_plain_http=True)) as transport:
             assert transport.send("POST", "http://drs.eu-de.example/v3", {}, b"{}").status == 200
         assert proxy.requests[0].startswith(b"POST http://drs.eu-de.example/v3 HTTP/1.1\r\n")
+
+    def test_a_tunnel_leads_through_a_proxy_that_speaks_tls(
+        self, serve: Serve, monkeypatch: pytest.MonkeyPatch, tls: ssl.SSLContext, ca_file: Path
+    ) -> None:
+        server = serve(answering(OK, OK), tls)
+        proxy = serve(tunnelling(server.port), tls)
+        monkeypatch.setenv("HTTPS_PROXY", f"https://someone:p%40ss@127.0.0.1:{proxy.port}")
+        monkeypatch.setattr("cloudretry.http.is_loopback", lambda _host: False)
+        with closing(Transport(ca_file=str(ca_file))) as transport:
+            for method in ("POST", "GET"):
+                assert transport.send(method, server.url, {}).body == b"{}"
+        head = proxy.requests[0]
+        assert head.startswith(f"CONNECT 127.0.0.1:{server.port} HTTP/1.".encode())
+        assert b"Basic " + b64encode(b"someone:p@ss") in head
+        assert all(b"roxy" not in head for head in server.requests)
 
     def test_a_certificate_of_the_given_ca_is_trusted(self, serve: Serve, tls: ssl.SSLContext, ca_file: Path) -> None:
         server = serve(answering(OK), tls)

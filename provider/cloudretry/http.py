@@ -1,9 +1,9 @@
 """One HTTP exchange with a cloud: sent at most once, and exact about whether anything was sent.
 
-That border decides whether a fire may be sent again. It is drawn on the connection itself and not read out of error
-texts: until a connection is open (name looked up, TCP connected, proxy tunnel made, TLS shaken hands), a failure is
-:class:`~cloudretry.errors.RequestNotSent`; from then on bytes may have left, and it is
-:class:`~cloudretry.errors.NoAnswer`.
+That border decides whether a fire may be sent again, and the code is cut along it: first a connection is opened (name
+looked up, TCP connected, proxy tunnel made, TLS shaken hands), and what fails there is
+:class:`~cloudretry.errors.RequestNotSent`; only then the request is handed to it, and from there on bytes may have
+left, so that what fails is :class:`~cloudretry.errors.NoAnswer`.
 
 A kept-alive connection may be closed by the server in the very moment a request is written to it, and nobody can tell
 whether it was read. So only what changes nothing shares kept-alive connections; every other request goes over one of
@@ -12,49 +12,61 @@ its own.
 
 from __future__ import annotations
 
+import http.client
+import io
 import os
+import re
+import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass
-from http.client import IncompleteRead, RemoteDisconnected
-from http.cookiejar import DefaultCookiePolicy
-from typing import Any
-from urllib.parse import urlsplit
+import weakref
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from ipaddress import IPv6Address, ip_address
+from pathlib import Path
+from typing import Any, NamedTuple
+from unicodedata import normalize
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies
 
-import requests
-from requests.adapters import HTTPAdapter
-from requests.structures import CaseInsensitiveDict
-from requests.utils import get_environ_proxies
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, NameResolutionError, ReadTimeoutError
+import certifi
+from urllib3.connection import HTTPConnection, HTTPSConnection, ProxyConfig
+from urllib3.exceptions import HTTPError
+from urllib3.response import BaseHTTPResponse
+from urllib3.util import Url, make_headers, parse_url
+from urllib3.util.ssl_ import create_urllib3_context
 
 from cloudretry import durations
+from cloudretry.bounds import LONGEST_ANSWER
 from cloudretry.config import check_url, is_loopback
 from cloudretry.errors import ConfigurationError, NoAnswer, RequestNotSent
 from cloudretry.version import __version__
 
-__all__ = ["MAX_ANSWER_BYTES", "USER_AGENT", "HttpAnswer", "Transport"]
+__all__ = ["USER_AGENT", "HttpAnswer", "Transport"]
 
 USER_AGENT = f"pulumi-cloudretry/{__version__}"
-MAX_ANSWER_BYTES = 32 * 1024 * 1024
-"""The longest answer that is read; the longest real one, a page of jobs, is far below a megabyte."""
 
 _CHUNK = 64 * 1024
+_PORTS = {"http": 80, "https": 443}
+_FAILURES = (OSError, http.client.HTTPException, HTTPError, ValueError)
+"""What the libraries raise when the network or the other side fails."""
 
 _REASONS: tuple[tuple[type[BaseException], str], ...] = (
-    (NameResolutionError, "its name cannot be resolved"),
-    (ReadTimeoutError, "nothing came for {read}"),
-    (TimeoutError, "it did not accept within {connect}"),
+    (socket.gaierror, "its name cannot be resolved"),
     (
         ssl.SSLCertVerificationError,
-        "its TLS certificate is not trusted ({cause.verify_message}); if it is the right host, name its CA in caFile",
+        "its TLS certificate is not trusted ({error.verify_message}); if it is the right host, name its CA in caFile",
     ),
-    (RemoteDisconnected, "it closed the connection"),
-    (IncompleteRead, "it closed the connection in the middle of the answer"),
+    (http.client.RemoteDisconnected, "it closed the connection"),
+    (http.client.IncompleteRead, "it closed the connection in the middle of the answer"),
 )
+_NOT_HTTP = "what it sent is not what HTTP says"
+
+_CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_A_PROXY = "write a proxy like http://proxy.example:3128 or http://user:password@proxy.example:3128"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,122 +78,116 @@ class HttpAnswer:
     body: bytes
 
 
-class _Wire(threading.local):
-    """Whether the request that this thread is sending has an open connection, so that bytes may have left."""
+class _Received(io.RawIOBase):
+    """What arrives on a connection, byte by byte if it must be, until its deadline."""
 
-    is_open = False
+    def __init__(self, connection: _Bounded, sock: Any) -> None:
+        self._connection = connection
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)
 
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        return io.BufferedReader(self)
 
-_wire = _Wire()
+    def readable(self) -> bool:
+        return True
 
+    def readinto(self, buffer: Any) -> int | None:
+        self._sock.settimeout(self._connection.left())
+        read: int | None = self._raw.readinto(buffer)
+        return read
 
-class _Connection(HTTPConnection):
-    def connect(self) -> None:
-        super().connect()
-        _wire.is_open = True
-
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        # A connection out of the pool does not connect again.
-        _wire.is_open = self.sock is not None
-        super().request(*args, **kwargs)
-
-
-class _TlsConnection(HTTPSConnection):
-    def connect(self) -> None:
-        super().connect()
-        _wire.is_open = True
-
-    def request(self, *args: Any, **kwargs: Any) -> None:
-        _wire.is_open = self.sock is not None
-        super().request(*args, **kwargs)
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
 
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
+class _Answer(http.client.HTTPResponse):
+    """An answer after its interim ones: the library takes each but ``100 Continue`` for the last word."""
+
+    headers: Any
+
+    def begin(self) -> None:
+        super().begin()
+        while 101 < self.status < 200:
+            self.headers = None
+            super().begin()
 
 
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _TlsConnection
+class _Bounded:
+    """A connection with a deadline for all that arrives on it: a time-out by itself holds for one byte only."""
+
+    deadline = float("inf")
+    answer: _Answer | None = None
+    forwarded: Mapping[str, str] | None = None
+    """What a proxy that passes each request on wants to have with it."""
+    proxy: Url | None
+    host: str
+    port: int
+
+    def left(self) -> float:
+        """Seconds until the deadline.
+
+        :raises TimeoutError: it has passed.
+        """
+        seconds = self.deadline - time.monotonic()
+        if seconds <= 0:
+            raise TimeoutError
+        return seconds
+
+    def response_class(self, sock: Any, **options: Any) -> _Answer:
+        # The libraries read with what this gives them: a proxy's word on a tunnel, and the answer.
+        self.answer = _Answer(_Received(self, sock), **options)  # type: ignore[arg-type]
+        return self.answer
+
+    def _new_conn(self) -> socket.socket:
+        """Connect to the first address that accepts. All of them share one time-out."""
+        failure = OSError("it has no address")
+        for family, kind, protocol, _, address in socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM):
+            if self.proxy is None:
+                _check_address(self.host, str(address[0]))
+            sock = socket.socket(family, kind, protocol)
+            try:
+                sock.settimeout(self.left())
+                sock.connect(address)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.settimeout(self.left())
+            except OSError as error:
+                sock.close()
+                failure = error
+            else:
+                return sock
+        raise failure
 
 
-class _ClosingPool(_Pool):
-    """Keeps no connection, so each request opens its own."""
-
-    def _put_conn(self, conn: Any) -> None:
-        _close(conn)
-        super()._put_conn(None)
+class _Connection(_Bounded, HTTPConnection):  # type: ignore[misc]
+    pass
 
 
-class _ClosingTlsPool(_TlsPool):
-    """The same over TLS."""
-
-    def _put_conn(self, conn: Any) -> None:
-        _close(conn)
-        super()._put_conn(None)
+class _TlsConnection(_Bounded, HTTPSConnection):  # type: ignore[misc]
+    pass
 
 
-def _close(conn: HTTPConnection | None) -> None:
-    if conn is not None:
-        conn.close()
+class _Origin(NamedTuple):
+    """Where a request goes, as far as connections can be shared."""
+
+    scheme: str
+    host: str
+    port: int
 
 
-_KEEPING = {"http": _Pool, "https": _TlsPool}
-_CLOSING = {"http": _ClosingPool, "https": _ClosingTlsPool}
+@dataclass(frozen=True, slots=True)
+class _Proxy:
+    """A proxy of the environment; ``headers`` prove to it who asks."""
 
+    scheme: str
+    host: str
+    port: int
+    headers: Mapping[str, str] = field(repr=False)
 
-class _Adapter(HTTPAdapter):
-    """requests' own adapter on connections that say when they are open. It never retries."""
-
-    def __init__(self, connections: int, pools: Mapping[str, type[HTTPConnectionPool]]) -> None:
-        self._pools = pools
-        super().__init__(pool_connections=8, pool_maxsize=connections, max_retries=0)
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, **kwargs)
-        self._watch(self.poolmanager)
-
-    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-        return self._watch(super().proxy_manager_for(*args, **kwargs))
-
-    def _watch(self, pools: PoolManager) -> PoolManager:
-        pools.pool_classes_by_scheme = dict(self._pools)
-        return pools
-
-
-class _Session(requests.Session):
-    """A session that takes proxies and the CA bundle from the environment, and nothing else.
-
-    requests' own ``trust_env`` would also put credentials from ``.netrc`` in the place of ours.
-    """
-
-    def __init__(
-        self, ca_file: str | None, connections: int, pools: Mapping[str, type[HTTPConnectionPool]] = _KEEPING
-    ) -> None:
-        super().__init__()
-        self.trust_env = False
-        self.headers["User-Agent"] = USER_AGENT
-        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self._ca_file = ca_file
-        adapter = _Adapter(connections, pools)
-        self.mount("https://", adapter)
-        self.mount("http://", adapter)
-
-    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
-        return {
-            "proxies": proxies or self.proxies_for(str(url)),
-            "stream": stream,
-            "verify": verify if isinstance(verify, str) else self.trusted(),
-            "cert": cert,
-        }
-
-    def proxies_for(self, url: str) -> MutableMapping[str, str]:
-        if is_loopback(urlsplit(url).hostname):
-            return {}
-        proxies: MutableMapping[str, str] = get_environ_proxies(url, no_proxy=None)
-        return proxies
-
-    def trusted(self) -> str | bool:
-        return self._ca_file or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+    @property
+    def url(self) -> Url:
+        return Url(self.scheme, host=self.host, port=self.port)
 
 
 class Transport:
@@ -190,10 +196,10 @@ class Transport:
     =================  ==========================================================================
     proxy              ``HTTPS_PROXY``, ``HTTP_PROXY``, ``NO_PROXY``; never for this machine
     certificates       ``caFile``, ``REQUESTS_CA_BUNDLE``, ``CURL_CA_BUNDLE``, else the ``certifi`` package's
-    time-outs          to connect; for each read; and the read time-out again for the whole body
+    time-outs          one to connect, through a proxy and TLS handshake; one for the answer, to its last byte
     =================  ==========================================================================
 
-    Safe to use from many threads. Time-outs are in seconds.
+    Safe to use from many threads. Time-outs are in seconds. Looking a name up is not bounded by them.
     """
 
     def __init__(
@@ -204,30 +210,22 @@ class Transport:
         ca_file: str | None = None,
         allow_plain_http: bool = False,
         connections: int = 8,
-        max_answer_bytes: int = MAX_ANSWER_BYTES,
-        monotonic: Callable[[], float] = time.monotonic,
+        max_answer_bytes: int = LONGEST_ANSWER,
     ) -> None:
-        self._timeout = (connect_timeout, read_timeout)
+        self._connect_timeout = connect_timeout
+        self._read_timeout = read_timeout
+        self._ca_file = ca_file
         self._allow_plain_http = allow_plain_http
+        self._connections = connections
         self._max_answer_bytes = max_answer_bytes
-        self._monotonic = monotonic
-        self._pooled = _Session(ca_file, connections)
-        self._closing = _Session(ca_file, connections, _CLOSING)
-
-    @property
-    def session(self) -> requests.Session:
-        """The pooled session, for libraries that bring requests of their own (tokens)."""
-        return self._pooled
-
-    @property
-    def timeout(self) -> tuple[float, float]:
-        """Seconds to connect, and to wait for an answer."""
-        return self._timeout
+        self._lock = threading.Lock()
+        self._kept: defaultdict[_Origin, list[_Connection | _TlsConnection]] = defaultdict(list)
+        weakref.finalize(self, _close_all, self._kept)
 
     def close(self) -> None:
         """Close the kept-alive connections."""
-        self._pooled.close()
-        self._closing.close()
+        with self._lock:
+            _close_all(self._kept)
 
     def send(
         self,
@@ -242,87 +240,223 @@ class Transport:
 
         A GET, and a POST that only ``looks``, may go over a connection that was kept alive.
 
-        :raises ConfigurationError: the URL or a header cannot be sent, or it is plain HTTP to another machine.
+        :raises ConfigurationError: the URL or a header cannot be sent, it is plain HTTP to another machine, it is at
+            an address where no cloud is, or the environment's proxy or certificates cannot be used.
         :raises RequestNotSent: no connection could be made.
         :raises NoAnswer: a connection was open and no whole answer came.
         """
-        request = self._prepared(method, url, headers, body)
-        if looks or method == "GET":
-            return self._exchange(self._pooled, request)
-        request.headers["Connection"] = "close"
-        return self._exchange(self._closing, request)
+        origin, target = self._checked(url, headers)
+        is_shared = looks or method == "GET"
+        connection = (is_shared and self._take(origin)) or self._opened(origin)
+        sent = {"User-Agent": USER_AGENT, **headers, **({} if is_shared else {"Connection": "close"})}
+        if connection.forwarded is not None:
+            target = url
+            sent |= connection.forwarded
+        connection.deadline = time.monotonic() + self._read_timeout
+        connection.timeout = self._read_timeout
+        answer = None
+        try:
+            connection.request(method, target, body=body, headers=sent, preload_content=False)
+            answer = self._read(origin, connection.getresponse())
+        except _FAILURES as error:
+            why = _reason(error, f"it had not given a whole one after {durations.show(self._read_timeout)}")
+            raise NoAnswer(f"{_named(origin)} gave no answer that can be read: {why}") from None
+        finally:
+            self._put_back(origin, connection, keep=is_shared and answer is not None)
+        return answer
 
-    def _prepared(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
-    ) -> requests.PreparedRequest:
+    def _checked(self, url: str, headers: Mapping[str, str]) -> tuple[_Origin, str]:
+        """Where to send it, and what stands in its first line."""
         parts = urlsplit(url)
-        origin = f"{parts.scheme}://{parts.netloc}"
+        base = f"{parts.scheme}://{parts.netloc}"
         for name, value in headers.items():
-            # Checked here because requests' own words would quote the value, which may be a secret.
+            # Checked here because the library's own words would quote the value, which may be a secret.
             if not (value.isascii() and value.isprintable() and value == value.strip()):
-                raise ConfigurationError(f"The header {name} for {origin} holds a character that no header can")
-        try:
-            check_url(origin, allow_plain_http=self._allow_plain_http)
-            return requests.Request(method, url, headers={"User-Agent": USER_AGENT, **headers}, data=body).prepare()
-        except ValueError as error:
-            raise ConfigurationError(f"{origin}: {error}") from None
+                raise ConfigurationError(f"The header {name} for {base} holds a character that no header can")
+        origin = _origin_of(base, allow_plain_http=self._allow_plain_http)
+        return origin, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
 
-    def _exchange(self, session: _Session, request: requests.PreparedRequest) -> HttpAnswer:
-        url = str(request.url)
-        _wire.is_open = False
+    def _take(self, origin: _Origin) -> _Connection | _TlsConnection | None:
+        """A connection that was kept alive, and still is as far as this side knows."""
+        while True:
+            with self._lock:
+                if not self._kept[origin]:
+                    return None
+                connection = self._kept[origin].pop()
+            if connection.is_connected:
+                return connection
+            connection.close()
+
+    def _put_back(self, origin: _Origin, connection: _Connection | _TlsConnection, *, keep: bool) -> None:
+        if keep and connection.sock is not None and connection.answer and connection.answer.isclosed():
+            with self._lock:
+                if len(self._kept[origin]) < self._connections:
+                    self._kept[origin].append(connection)
+                    return
+        if connection.answer is not None:
+            # It holds the socket open, by itself.
+            connection.answer.close()
+        connection.close()
+
+    def _opened(self, origin: _Origin) -> _Connection | _TlsConnection:
+        """A new connection on which nothing has been sent yet."""
+        proxy = _proxy_for(origin)
+        connection = self._made(origin, proxy)
+        connection.deadline = time.monotonic() + self._connect_timeout
         try:
-            response = session.send(
-                request,
-                stream=True,
-                allow_redirects=False,
-                timeout=self._timeout,
-                verify=session.trusted(),
-                proxies=session.proxies_for(url),
-            )
-            with response:
-                body = self._read(response)
-        except (requests.RequestException, HTTPError, OSError) as error:
-            host = urlsplit(url).netloc
-            if _wire.is_open:
-                raise NoAnswer(f"{host} gave no answer that can be read: {self.reason(error)}") from None
+            connection.connect()
+        except _FAILURES as error:
+            connection.close()
+            through = f" through the proxy {proxy.url.netloc}" if proxy else ""
+            why = _reason(error, f"it did not accept within {durations.show(self._connect_timeout)}")
             raise RequestNotSent(
-                f"No connection to {host} could be made, so nothing was sent: {self.reason(error)}"
+                f"No connection to {_named(origin)}{through} could be made, so nothing was sent: {why}"
             ) from None
-        return HttpAnswer(response.status_code, CaseInsensitiveDict(response.headers), body)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
-    def _read(self, response: requests.Response) -> bytes:
-        host = urlsplit(response.url).netloc
-        deadline = self._monotonic() + self._timeout[1]
+    def _made(self, origin: _Origin, proxy: _Proxy | None) -> _Connection | _TlsConnection:
+        first = proxy or origin
+        url = proxy.url if proxy else None
+        made: _Connection | _TlsConnection
+        if "https" in (origin.scheme, first.scheme):
+            trusted = self._trusted()
+            to_proxy = ProxyConfig(trusted, False, None, None)
+            made = _TlsConnection(first.host, first.port, proxy=url, proxy_config=to_proxy, ssl_context=trusted)
+        else:
+            made = _Connection(first.host, first.port, proxy=url)
+        if proxy and origin.scheme == "https":
+            made.set_tunnel(origin.host, origin.port, headers=proxy.headers, scheme=proxy.scheme)
+        elif proxy:
+            made.forwarded = proxy.headers
+        return made
+
+    def _trusted(self) -> ssl.SSLContext:
+        """What is trusted to name a server: certificates of the configuration, the environment or the library."""
+        given = {"caFile": self._ca_file} | {name: os.environ.get(name) for name in _CA_VARIABLES}
+        name, path = next(((name, path) for name, path in given.items() if path), ("certifi", certifi.where()))
+        try:
+            return _trusting(path)
+        except OSError as error:
+            # A file without certificates is an SSLError, whose words speak of the library's source.
+            why = "there are none in it" if isinstance(error, ssl.SSLError) else error.strerror
+            raise ConfigurationError(f"{name}: the CA certificates in {path} cannot be used: {why}") from None
+
+    def _read(self, origin: _Origin, response: BaseHTTPResponse) -> HttpAnswer:
         parts: list[bytes] = []
         size = 0
-        for part in response.iter_content(_CHUNK):
+        for part in response.stream(_CHUNK, decode_content=True):
             parts.append(part)
             size += len(part)
             if size > self._max_answer_bytes:
-                raise NoAnswer(f"{host} gave an answer of more than {self._max_answer_bytes} bytes")
-            if self._monotonic() > deadline:
-                raise NoAnswer(f"{host} had not finished its answer after {durations.show(self._timeout[1])}")
-        return b"".join(parts)
-
-    def reason(self, error: BaseException) -> str:
-        """Why an exchange failed, in a few words; the libraries' own texts repeat URLs and object addresses."""
-        causes = list(_causes(error))
-        connect, read = map(durations.show, self._timeout)
-        for kind, words in _REASONS:
-            for cause in causes:
-                if isinstance(cause, kind):
-                    return words.format(cause=cause, connect=connect, read=read)
-        deepest = next((cause for cause in reversed(causes) if getattr(cause, "strerror", None)), causes[-1])
-        return str(getattr(deepest, "strerror", None) or deepest or type(deepest).__name__)
+                raise NoAnswer(f"{_named(origin)} gave an answer of more than {self._max_answer_bytes} bytes")
+        return HttpAnswer(response.status, response.headers, b"".join(parts))
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and everything that it came of, outermost first."""
-    seen: set[int] = set()
-    waiting: list[object] = [error]
-    while waiting:
-        cause = waiting.pop(0)
-        if isinstance(cause, BaseException) and id(cause) not in seen:
-            seen.add(id(cause))
-            yield cause
-            waiting += [getattr(cause, "reason", None), *cause.args, cause.__cause__, cause.__context__]
+def _close_all(kept: dict[_Origin, list[_Connection | _TlsConnection]]) -> None:
+    for connections in kept.values():
+        for connection in connections:
+            connection.close()
+    kept.clear()
+
+
+def _named(origin: _Origin) -> str:
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    return host if origin.port == _PORTS[origin.scheme] else f"{host}:{origin.port}"
+
+
+@lru_cache(64)
+def _origin_of(base: str, *, allow_plain_http: bool) -> _Origin:
+    try:
+        check_url(base, allow_plain_http=allow_plain_http)
+    except ValueError as error:
+        raise ConfigurationError(f"{base}: {error}") from None
+    parts = urlsplit(base)
+    origin = _Origin(parts.scheme, parts.hostname or "", parts.port or _PORTS[parts.scheme])
+    _check_address(origin.host, origin.host)
+    return origin
+
+
+@lru_cache(256)
+def _check_address(host: str, address: str) -> None:
+    """Refuse what no cloud has for an address, and a machine's metadata service does. A name passes.
+
+    :raises ConfigurationError: it is a link-local, multicast or unspecified address, in whichever way it is written.
+    """
+    try:
+        found = ip_address(address)
+    except ValueError:
+        try:
+            # As the system's resolver reads it: 2852039166 is an address as well.
+            found = ip_address(socket.inet_aton(normalize("NFKC", address)))
+        except OSError:
+            return
+    if isinstance(found, IPv6Address) and found.ipv4_mapped:
+        found = found.ipv4_mapped
+    for is_so, what in (
+        (found.is_link_local, "a link-local"),
+        (found.is_multicast, "a multicast"),
+        (found.is_unspecified, "an unspecified"),
+    ):
+        if is_so:
+            raise ConfigurationError(
+                f"{host} is at {found}, {what} address, where no cloud is: nothing was sent. Check the endpoints, "
+                "and what this machine's name service answers."
+            )
+
+
+def _proxy_for(origin: _Origin) -> _Proxy | None:
+    """The proxy that the environment names for this origin.
+
+    :raises ConfigurationError: it cannot be used; the text names the variable and never its value.
+    """
+    if is_loopback(origin.host) or not getproxies():
+        return None
+    # Its rules for NO_PROXY are the ones that people know; it is slow to load.
+    from requests.utils import get_environ_proxies, select_proxy
+
+    url = f"{origin.scheme}://{_named(origin)}"
+    found = select_proxy(url, get_environ_proxies(url, no_proxy=None))
+    if not found:
+        return None
+    names = (f"{origin.scheme}_proxy", f"{origin.scheme.upper()}_PROXY", "all_proxy", "ALL_PROXY")
+    name = next((name for name in names if os.environ.get(name) == found), "The system's proxy setting")
+    try:
+        proxy = parse_url(found if "://" in found else f"http://{found}")
+        headers = make_headers(proxy_basic_auth=unquote(proxy.auth)) if proxy.auth else {}
+    except ValueError:
+        raise ConfigurationError(f"{name} cannot be read; {_A_PROXY}") from None
+    if not proxy.host:
+        raise ConfigurationError(f"{name} names no host; {_A_PROXY}")
+    if proxy.scheme not in _PORTS:
+        raise ConfigurationError(f"{name} names a proxy that speaks neither HTTP nor HTTPS; {_A_PROXY}")
+    return _Proxy(proxy.scheme, proxy.host.strip("[]"), proxy.port or _PORTS[proxy.scheme], headers)
+
+
+@cache
+def _trusting(path: str) -> ssl.SSLContext:
+    """Made once: reading the certificates takes longer than a request."""
+    context = create_urllib3_context()
+    context.load_verify_locations(**({"capath": path} if Path(path).is_dir() else {"cafile": path}))
+    return context
+
+
+def _reason(error: BaseException, too_late: str) -> str:
+    """Why an exchange failed, in words of our own: the libraries' may repeat what was sent or received."""
+    causes = list(_causes(error))
+    for kind, words in ((TimeoutError, too_late), *_REASONS):
+        for cause in causes:
+            if isinstance(cause, kind):
+                return words.format(error=cause)
+    if refused := re.match(r"Tunnel connection failed: (\d+)", str(error)):
+        return f"the proxy makes no tunnel to it (HTTP {refused[1]})"
+    return next((cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror), _NOT_HTTP)
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what it came of."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

@@ -24,18 +24,23 @@ from datetime import UTC, datetime
 from typing import Any, Generic, Protocol, TypeVar
 from urllib.parse import quote, urlsplit
 
+from cloudretry.bounds import LONGEST_NAME
+from cloudretry.clouds.envelope import parsed
 from cloudretry.clouds.huaweicloud_errors import read
 from cloudretry.clouds.redaction import Redaction
 from cloudretry.config import AssumeRole
 from cloudretry.errors import CredentialsError, NoAnswer, RequestNotSent
-from cloudretry.http import USER_AGENT, Transport
-from cloudretry.model import CloudError, Reply, parse_time
+from cloudretry.http import USER_AGENT, HttpAnswer, Transport
+from cloudretry.model import parse_time
 
 __all__ = ["AccessKey", "Credential", "IdentityService", "Outgoing", "Token"]
 
 _T = TypeVar("_T")
 
 _RENEW_BEFORE = 300.0
+
+_UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
+"""What reading an answer raises that is not what it should be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,30 +258,31 @@ class IdentityService:
 
     def _token(self, sign_in: Callable[[], Any], whose: str, remedy: str) -> KeystoneToken:
         def fetch() -> tuple[_ScopedToken, float]:
-            access = self._authenticated(sign_in(), whose, remedy)
-            self._redaction.add(access.auth_token)
-            return _ScopedToken(access.auth_token, access.project_id or ""), access.expires.timestamp()
+            token, ends_at = self._signed_in(sign_in(), whose, remedy)
+            self._redaction.add(token.token)
+            return token, ends_at
 
         return KeystoneToken(fetch, self._clock)
 
-    def _authenticated(self, auth: Any, whose: str, remedy: str) -> Any:
+    def _signed_in(self, auth: Any, whose: str, remedy: str) -> tuple[_ScopedToken, float]:
+        """A token, and when it ends."""
         from keystoneauth1 import exceptions, session
 
-        keystone = session.Session(
-            session=self._transport.session, timeout=self._transport.timeout[1], user_agent=USER_AGENT, redirect=False
-        )
+        from cloudretry.clouds.carried import carried_by
+
+        keystone = session.Session(session=carried_by(self._transport), user_agent=USER_AGENT, redirect=False)
         try:
-            return auth.get_auth_ref(keystone)
+            access = auth.get_auth_ref(keystone)
+            return _ScopedToken(access.auth_token, access.project_id or ""), access.expires.timestamp()
         except exceptions.HttpError as error:
-            said = CloudError("", error.message or "", error.http_status, error.request_id or "")
-            words = self._redaction(str(said))
             if error.http_status == 429 or error.http_status >= 500:
-                raise self._not_now(words) from None
-            raise CredentialsError(f"{self._url} gave no token for huaweicloud.{whose}: {words}. {remedy}") from None
-        except exceptions.ConnectionError as error:
-            raise self._not_now(self._transport.reason(error)) from None
-        except exceptions.ClientException as error:
-            raise CredentialsError(f"{self._url} gave no token: {self._redaction(str(error))}") from None
+                raise self._not_now(self._said(error.response)) from None
+            words = self._said(error.response)
+            raise CredentialsError(f"{self._url} gave no token for huaweicloud.{whose}: {words} {remedy}") from None
+        except NoAnswer as error:
+            raise self._not_now(str(error)) from None
+        except (exceptions.ClientException, *_UNREADABLE):
+            raise CredentialsError(f"{self._url} gave no token: its answer is not what Keystone says.") from None
 
     def agency_key(self, role: AssumeRole, own: Credential) -> AgencyKey:
         """The keys of an agency, asked for with one's own credential."""
@@ -289,13 +295,13 @@ class IdentityService:
         wanted = {"auth": {"identity": {"methods": ["assume_role"], "assume_role": agency}}}
 
         def fetch() -> tuple[AccessKey, float]:
-            reply = self._call(own, "POST", "/v3.0/OS-CREDENTIAL/securitytokens", body=wanted)
+            answer = self._call(own, "POST", "/v3.0/OS-CREDENTIAL/securitytokens", body=wanted)
             try:
-                key = reply.body["credential"]
+                key = answer["credential"]
                 self._redaction.add(key["secret"], key["securitytoken"])
                 ends_at = parse_time(key["expires_at"].replace("Z", "+00:00"))
                 return AccessKey(key["access"], key["secret"], key["securitytoken"], clock=self._clock), ends_at
-            except (TypeError, KeyError, AttributeError, ValueError):
+            except _UNREADABLE:
                 raise CredentialsError(
                     f"{self._url} gave no keys for the agency {role.agency_name!r}: its answer has no credential in it."
                 ) from None
@@ -304,12 +310,12 @@ class IdentityService:
 
     def project_id(self, name: str, credential: Credential) -> str:
         """The id of the project of that name."""
-        reply = self._call(credential, "GET", "/v3/projects", query=(("name", name),))
-        listed = reply.body.get("projects") if isinstance(reply.body, Mapping) else None
-        ids = [
-            str(project["id"])
-            for project in listed or ()
-            if isinstance(project, Mapping) and project.get("id") and project.get("name", name) == name
+        answer = self._call(credential, "GET", "/v3/projects", query=(("name", name),))
+        listed = answer.get("projects") if isinstance(answer, Mapping) else None
+        ids: list[str] = [
+            project["id"]
+            for project in (listed if isinstance(listed, list) else ())
+            if isinstance(project, Mapping) and _is_name(project.get("id")) and project.get("name", name) == name
         ]
         if len(ids) != 1:
             raise CredentialsError(
@@ -326,7 +332,8 @@ class IdentityService:
         *,
         query: tuple[tuple[str, str], ...] = (),
         body: Any = None,
-    ) -> Reply:
+    ) -> Any:
+        """What it answers, as it stands: it may hold keys."""
         request = Outgoing(
             method,
             self._url,
@@ -340,15 +347,24 @@ class IdentityService:
             answer = self._transport.send(method, request.url, headers, request.body)
         except NoAnswer as error:
             raise self._not_now(str(error)) from None
-        reply = read(answer, now=self._clock(), redact=self._redaction)
+        reply = read(answer, now=self._clock(), redact=self._redaction.beside(headers))
         if reply.throttled or reply.status >= 500:
             raise self._not_now(str(reply.error))
         if reply.error is not None:
             raise CredentialsError(f"{self._url} refused {method} {path}: {reply.error}")
-        return reply
+        return parsed(answer)
+
+    def _said(self, response: Any) -> str:
+        """An answer's error, in the words in which any other is told."""
+        answer = HttpAnswer(response.status_code, response.headers, response.content)
+        return str(read(answer, now=self._clock(), redact=self._redaction).error)
 
     def _not_now(self, words: str) -> RequestNotSent:
         return RequestNotSent(f"{self._url} is needed to sign in and cannot be used now, so nothing was sent: {words}")
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= LONGEST_NAME
 
 
 def _encode(text: str) -> str:
