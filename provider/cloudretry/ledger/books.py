@@ -46,7 +46,7 @@ from cloudretry.ledger.fires import (
 )
 from cloudretry.model import Answer
 
-__all__ = ["BY_HAND", "Books", "Record", "answer", "intent", "over", "renew", "saved", "takeover", "words"]
+__all__ = ["BY_HAND", "Books", "Record", "answer", "intent", "kept", "over", "renew", "saved", "takeover", "words"]
 
 Record = Mapping[str, Any]
 
@@ -97,6 +97,10 @@ def over(fire_ids: Iterable[str], session: str, *, handed: bool) -> Record:
 
 def saved(fire_ids: Iterable[str]) -> Record:
     return {"saved": list(fire_ids)}
+
+
+def kept(fires: Iterable[Fire]) -> Record:
+    return {"kept": [fire.to_json() for fire in fires]}
 
 
 class Books:

@@ -17,7 +17,8 @@ from typing import Any, Generic, TypeVar
 
 from cloudretry.clock import Clock, Moment, SystemClock
 from cloudretry.errors import JournalError
-from cloudretry.ledger.books import Books, Record
+from cloudretry.ledger.books import Books, Record, kept
+from cloudretry.ledger.fires import Fire
 from cloudretry.ledger.sessions import LockedSessions
 from cloudretry.ledger.store import Folder, Store
 
@@ -127,7 +128,7 @@ class Ledger:
             number = self._books.last + 1
             records: list[Record] = []
             if number % CHECKPOINT == 0:
-                records.append({"kept": [fire.to_json() for fire in self._worth_keeping(listed)]})
+                records.append(kept(self._worth_keeping(listed)))
             wanted = 0
             for wish in batch:
                 if wish.error is not None:
@@ -163,7 +164,7 @@ class Ledger:
             return self._read_on()
         return self._listed
 
-    def _worth_keeping(self, now: Moment) -> list[Any]:
+    def _worth_keeping(self, now: Moment) -> list[Fire]:
         return [fire for fire in self._books.fires() if fire.age(now) <= (KEPT if fire.is_settled else FORGOTTEN)]
 
     def _read_on(self) -> Moment:
@@ -180,11 +181,7 @@ class Ledger:
             first = newest - newest % CHECKPOINT
         missing = set(range(first, newest + 1)).difference(numbers)
         if missing or newest < self._books.last:
-            self._books, self._listed = Books(), None
-            raise JournalError(
-                f"entries of the journal at {self.store.where}/{self._prefix} were removed while this run was at "
-                "work, or are missing, and nothing more was fired. Run it again"
-            )
+            raise self._gone()
         for number in range(first, newest + 1):
             self._add(number)
         return listed
@@ -194,13 +191,22 @@ class Ledger:
         try:
             said = json.loads(self.store.read(name))
             self._books.add(number, {_VERSION: said["records"]}[said["version"]])
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError, FileNotFoundError):
+        except FileNotFoundError:
+            raise self._gone() from None
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
             self._books, self._listed = Books(), None
             raise JournalError(
                 f"the journal's entry {self.store.where}/{name} cannot be read, so it is not known whether a fire is "
                 "open, and nothing was fired. Look at the targets at the cloud; then move the folder of this place "
                 "away, and nothing of it is taken up"
             ) from None
+
+    def _gone(self) -> JournalError:
+        self._books, self._listed = Books(), None
+        return JournalError(
+            f"entries of the journal at {self.store.where}/{self._prefix} were removed while this run was at work, or "
+            "are missing, and nothing more was fired. Run it again"
+        )
 
     def _remove_garbage(self, number: int) -> None:
         """Remove what is settled and repeated. By the store's own clock, that nobody has to trust ours."""

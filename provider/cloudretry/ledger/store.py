@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cloudretry.errors import JournalError
+from cloudretry.folders import make_private
 
 __all__ = ["Folder", "Store"]
 
@@ -103,7 +104,7 @@ class Folder:
                             found[entry.name] = entry.stat(follow_symlinks=False).st_mtime
             except (FileNotFoundError, NotADirectoryError):
                 return {}
-            _refuse_strangers(self.path / prefix)
+            self._refuse_strangers(self.path / prefix)
         return found
 
     def remove(self, name: str) -> None:
@@ -116,16 +117,23 @@ class Folder:
         :raises JournalError: it cannot be made, or is somebody else's.
         """
         with self._told("written", _WRITABLE):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _refuse_strangers(folder)
+            make_private(folder)
+            self._refuse_strangers(folder)
+
+    def _refuse_strangers(self, folder: Path) -> None:
+        """Whoever can write to one of the folders above could put another one in the place of this."""
+        for one in (folder, *folder.parents):
+            _refuse_strangers(one)
+            if one == self.path:
+                break
 
     @contextlib.contextmanager
     def _told(self, what: str, remedy: str) -> Iterator[None]:
         try:
             yield
-        except FileNotFoundError:
-            raise
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and what == "read":
+                raise
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 remedy = "Free some space, point journalDir to another disk"
             elif error.errno in (errno.EPERM, errno.ENOTSUP, errno.EMLINK) and what == "written":
