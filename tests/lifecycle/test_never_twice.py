@@ -6,13 +6,15 @@ The death is that of a process: whatever was not on disk is gone, the state that
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cloudretry.ledger import Fire, Journal
+from cloudretry.ledger import Asker, EntryTarget, Fire, Journal
+from cloudretry.ledger import books as write
 from cloudretry.model import Reply, Request
 from support.cloud import BY_OPERATION
 from support.engine import Step, World
@@ -331,4 +333,79 @@ def test_a_create_that_waits_for_nothing_is_taken_up_with_its_history(
     step = mortal.up()
     assert (step.posts, step.failure) == (0, "")
     assert [run["reason"] for run in mortal.world["history"]] == ["resume"]
+    assert mortal.effects == 1
+
+
+# --- two runs of one ask at the same time ---
+
+
+def _meanwhile(mortal: Mortal, monkeypatch: pytest.MonkeyPatch, sample: Sample, *, dies: bool) -> World:
+    """Just before the next intent is written another process carries out the same program on the same state."""
+    other = sample.world(**mortal.world.program)
+    other.clock, other.cloud, other.backend = mortal.world.clock, mortal.world.cloud, copy(mortal.world.backend)
+    other.resource, other.state, other.id, other.dies = "urn:r", mortal.world.state, mortal.world.id, dies
+    intend = Asker.intend
+
+    def overtaken(asker: Asker, groups: Sequence[Sequence[EntryTarget]]) -> Any:
+        monkeypatch.setattr(Asker, "intend", intend)
+        other.backend.journal = Journal(mortal.folder, mortal.world.clock)
+        other.up()
+        other.backend.journal.close()
+        return asker.intend(groups)
+
+    monkeypatch.setattr(Asker, "intend", overtaken)
+    return other
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["", "and dies"])
+@pytest.mark.parametrize("changes", [{}, {"triggers": {"release": "2"}}], ids=["create", "update"])
+def test_what_another_run_fired_for_the_same_ask_since_this_one_began_is_not_fired_again(
+    mortal: Mortal, sample: Sample, changes: dict[str, Any], dies: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refail(mortal, sample)
+    if changes:
+        mortal.up()
+        mortal.world.clock.advance(60)
+    before = mortal.effects
+    mortal.world.program |= changes
+    other = _meanwhile(mortal, monkeypatch, sample, dies=dies)
+    step = mortal.up()
+    assert other.state is None or other["status"] == "Succeeded" or dies
+    assert (step.posts, step.failure) == (1, "")
+    assert mortal.effects == before + 1
+    assert mortal.world["status"] == "Succeeded"
+    assert _until_green(mortal).posts == 0
+
+
+def test_a_run_of_another_ask_that_was_overtaken_fires_its_own(
+    mortal: Mortal, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refail(mortal, sample)
+    mortal.up()
+    mortal.world.clock.advance(60)
+    other = _meanwhile(mortal, monkeypatch, sample, dies=False)
+    other.program["triggers"] = {"release": "2"}
+    step = mortal.up(triggers={"release": "3"})
+    assert step.failure == ""
+    assert step.posts == 2
+
+
+@pytest.mark.parametrize("is_saved", [False, True])
+def test_a_create_that_has_waited_for_another_run_of_it_takes_up_what_that_one_fired(
+    mortal: Mortal, is_saved: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _dies(mortal, "after the answer", monkeypatch)
+    alive, mortal.journal = mortal.journal, Journal(mortal.folder, mortal.world.clock)
+    (ledger,) = alive.places()
+    session, fires = alive.sessions.holder.session, [fire.fire_id for fire in mortal.fires]
+
+    def ends() -> None:
+        records = [write.over(fires, session, handed=True), *([write.saved(fires)] if is_saved else [])]
+        ledger.write(lambda _books, _listed: (records, None))
+        alive.close()
+
+    mortal.world.clock.after(2.0, ends)
+    step = mortal.up()
+    assert (step.posts, step.failure) == (0, "")
+    assert any("waiting for it" in line for line in step.lines)
     assert mortal.effects == 1

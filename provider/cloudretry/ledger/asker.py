@@ -1,8 +1,9 @@
 """One run and the ledger of its place: who may be fired, and what is said of a fire.
 
 ==================  ==============================================================================================
-a target is free    unless a fire at it has no answer, whoever's it is; or was accepted, and another asker's run still
-                    waits for it; or was fired in the same deployment for another resource
+a target is free    unless a fire at it has no answer, whoever's it is; or was accepted, and another run still waits
+                    for it; or was fired for this very ask by another run since this one began; or in the same
+                    deployment for another resource
 a request leaves    until the moment that its intent names, which follows from when the ledger was listed. Later the
                     intent is renewed first, unless another process has taken the fire over
 a fire is taken     from a process that has ended, or whose run is over
@@ -16,7 +17,7 @@ import secrets
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from cloudretry.clock import Clock, Moment
 from cloudretry.errors import RequestNotSent
@@ -31,7 +32,7 @@ T = TypeVar("T")
 
 _NONE: Mapping[str, Collection[str]] = {}
 
-__all__ = ["Asker", "Granted", "can_be_taken_over", "in_the_way", "is_of_another_resource"]
+__all__ = ["Asker", "Granted", "can_be_taken_over", "is_of_another_resource"]
 
 SEND_WITHIN = 10.0
 """Seconds after its intent in which a request leaves, or the intent is renewed."""
@@ -44,25 +45,6 @@ class Granted:
     fire_id: str
     targets: tuple[EntryTarget, ...]
     leaves_by: Moment
-
-
-def in_the_way(
-    books: Books, key: str, ask: Ask, sessions: LockedSessions, judged: Mapping[str, Collection[str]] = _NONE
-) -> Fire | None:
-    """The fire that keeps this target from being fired, if one does.
-
-    ``judged`` has the targets, by fire, of which it was just found out what became of them.
-    """
-    for fire in reversed(books.at(key)):
-        if not fire.is_closed(key) and key not in judged.get(fire.fire_id, ()):
-            return fire
-        if fire.ask.life == ask.life or fire.had_no_effect:
-            continue
-        if fire.is_held(key) and not fire.over and sessions.lives(fire.holder.session):
-            return fire
-        if is_of_another_resource(fire, ask):
-            return fire
-    return None
 
 
 def is_of_another_resource(fire: Fire, ask: Ask) -> bool:
@@ -84,7 +66,10 @@ class Asker:
     def __init__(self, ledger: Ledger, clock: Clock, is_secret: Callable[[str], bool]) -> None:
         self.ledger = ledger
         self.ask: Ask
-        """Set before anything is fired."""
+        self.triggers: Mapping[str, Any] = {}
+        """Both are set before anything is fired."""
+        self.began_after = 0
+        """The last entry that there was when this run looked for what its ask has fired already."""
         self.held: dict[str, Fire] = {}
         """The fires that are this run's to answer for, as it came by them."""
         self._clock = clock
@@ -114,7 +99,7 @@ class Asker:
             for group in groups:
                 free = []
                 for target in group:
-                    fire = in_the_way(books, target.key, self.ask, self.ledger.sessions, judged)
+                    fire = self._in_the_way(books, target.key, judged)
                     if fire is None:
                         free.append(target)
                     else:
@@ -169,6 +154,20 @@ class Asker:
             return
         self._write(lambda _books, _listed: ([record], None))
 
+    def is_of_this_resource(self, fire: Fire) -> bool:
+        """Whether the resource itself has asked for it, now or before."""
+        ask = self.ask
+        return fire.ask.life == ask.life or (fire.ask.owner, fire.ask.state) == (ask.owner, ask.state)
+
+    def is_of_this_ask(self, fire: Fire) -> bool:
+        """Whether it is what this run asks for itself, fired by another run since this one began."""
+        return (
+            fire.number > self.began_after
+            and fire.session != self.session
+            and self.is_of_this_resource(fire)
+            and fire.ask.triggers.fits(self.triggers)
+        )
+
     def judge(self, key: str, word: Word) -> None:
         """It was found out what became of a target whose fires have no clear answer."""
         self._judged[key] = word
@@ -181,7 +180,7 @@ class Asker:
         wanted = list(keys)
 
         def read(books: Books) -> dict[str, Fire]:
-            found = {key: in_the_way(books, key, self.ask, self.ledger.sessions) for key in wanted}
+            found = {key: self._in_the_way(books, key) for key in wanted}
             return {key: fire for key, fire in found.items() if fire is not None}
 
         return self.ledger.look(read, fresh=True)
@@ -219,6 +218,26 @@ class Asker:
             return [*records, write.over(self.held, self.session, handed=handed)], None
 
         self._write(conclude)
+
+    def _in_the_way(self, books: Books, key: str, judged: Mapping[str, Collection[str]] = _NONE) -> Fire | None:
+        """The fire that keeps this target from being fired, if one does.
+
+        ``judged`` has the targets, by fire, of which it was just found out what became of them.
+        """
+        for fire in reversed(books.at(key)):
+            if not fire.is_closed(key) and key not in judged.get(fire.fire_id, ()):
+                return fire
+            if fire.had_no_effect:
+                continue
+            if is_of_another_resource(fire, self.ask):
+                return fire
+            if fire.holder.session == self.session:
+                continue
+            if fire.may_have_had_effect(key) and self.is_of_this_ask(fire):
+                return fire
+            if fire.is_held(key) and not can_be_taken_over(fire, self.ledger.sessions):
+                return fire
+        return None
 
     def _words(self, books: Books) -> tuple[list[Record], dict[str, set[str]]]:
         """The record of what was found out, and the targets that it closes, by fire."""

@@ -138,6 +138,10 @@ class Fire:
             return self.words[key] is Word.HELD
         return key in self.answers and self.answers[key].outcome is FireOutcome.ACCEPTED
 
+    def may_have_had_effect(self, key: str) -> bool:
+        """Whether the cloud took it, or cannot tell."""
+        return self.is_held(key) or self.words.get(key) is Word.UNKNOWN
+
     @property
     def had_no_effect(self) -> bool:
         """Whether nothing of it can have reached any target."""

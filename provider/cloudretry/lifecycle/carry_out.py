@@ -133,7 +133,7 @@ async def _carry_out(
         session = session or await open_session(action, saved, inputs, backend, circumstances)
         place, emulator = session.place, session.client.emulator
         if asker is not None:
-            mark = TriggerMark.of(inputs.triggers)
+            mark, asker.triggers = TriggerMark.of(inputs.triggers), inputs.triggers
             asker.ask = Ask(
                 owner=circumstances.resource,
                 life=life,

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from cloudretry.actions import Action
@@ -50,7 +52,7 @@ async def take_up(
     """
     ledger, deadline = asker.ledger, backend.clock.monotonic() + circumstances.timeout
     while True:
-        mine, unclear = await _noting(ledger, ledger.look, lambda books: _of_mine(books, wanted), fresh=True)
+        asker.began_after, mine, unclear = await _noting(ledger, ledger.look, partial(_of_mine, wanted), fresh=True)
         at_work = [
             fire
             for fire in (*mine, *unclear)
@@ -63,6 +65,7 @@ async def take_up(
         if circumstances.cancelled.is_set() or backend.clock.monotonic() >= deadline:
             raise CloudRetryError(f"{who}; nothing was fired. Run it again when that has ended")
         await pause(backend.clock, LEDGER_CHECK, circumstances.cancelled)
+        wanted = replace(wanted, awaited=wanted.awaited | {fire.ask.life for fire in at_work})
     now = backend.clock.moment()
     for fire in [fire for fire in mine if is_lapsed(fire, now)]:
         mine.remove(fire)
@@ -78,12 +81,13 @@ async def take_up(
     return mine, left
 
 
-def _of_mine(books: Books, wanted: Wanted) -> tuple[list[Fire], list[Fire]]:
-    """The fires that the state does not hold, and those that it does and that are still unclear."""
+def _of_mine(wanted: Wanted, books: Books) -> tuple[int, list[Fire], list[Fire]]:
+    """How far the books go; the fires that the state does not hold, and those that it does and that are unclear."""
     mine = open_fires(books, wanted)
     known = books.of_life(wanted.record.life) if wanted.record is not None else []
     taken = {fire.fire_id for fire in mine}
-    return mine, [fire.revealed(wanted.keys) for fire in known if fire.unclear and fire.fire_id not in taken]
+    unclear = [fire.revealed(wanted.keys) for fire in known if fire.unclear and fire.fire_id not in taken]
+    return books.last, mine, unclear
 
 
 def _doubt(fire: Fire) -> str:

@@ -5,6 +5,8 @@ the other's fire                                       here
 =====================================================  ======================================================
 has no answer yet, or is waited for by a living run    waited for; who has it since when is said
 took hold in the meantime                              adopted: the target is watched, nothing is fired
+is what this run asks for itself, by another run at    adopted as well, also when it is over; if nobody can tell
+the same time                                          what became of it, nor can this run
 came to nothing                                        the target is free, and fired
 its run has ended and left it open                     taken over: the cloud is looked at until it is clear
 was asked for by this resource itself, before          waited for, and then fired anew
@@ -98,7 +100,9 @@ def _sort_out(session: Session, asker: Asker, waiting: dict[str, tuple[Target, F
             session.notice(f"{key} is {_whose(fire)}: not fired again, but adopted")
             done.adopted.append(_adopted(session, target, fire))
             done.results[key] = done.adopted[-1].result
-        elif fire.is_closed(key):
+        elif fire.may_have_had_effect(key) and asker.is_of_this_ask(fire):
+            done.results[key] = _adopted(session, target, fire, accepted=False).result
+        elif fire.is_closed(key) and (not fire.is_held(key) or can_be_taken_over(fire, asker.ledger.sessions)):
             done.free.append(target)
         else:
             continue
@@ -125,8 +129,7 @@ async def _take_over(
 
 def _is_earlier(fire: Fire, asker: Asker) -> bool:
     """Whether this resource itself has asked for it before: that has no say in what it asks for now."""
-    ask = asker.ask
-    return fire.ask.life == ask.life or (fire.ask.owner, fire.ask.state) == (ask.owner, ask.state)
+    return asker.is_of_this_resource(fire) and not asker.is_of_this_ask(fire)
 
 
 def _adopted(session: Session, target: Target, fire: Fire, *, accepted: bool = True) -> Watched:

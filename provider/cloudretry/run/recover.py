@@ -41,7 +41,11 @@ class _Other:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Who asks, and for what. ``record`` is what the state holds; ``None`` for a create."""
+    """Who asks, and for what. ``record`` is what the state holds; ``None`` for a create.
+
+    ``awaited`` are the lives for which another run was still at work when this one came: their fires cannot have been
+    asked for before this run's, saved or not.
+    """
 
     owner: str
     record: Record | None
@@ -50,6 +54,7 @@ class Wanted:
     session: str = ""
     state: str = ""
     deployment: str = ""
+    awaited: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,12 @@ def open_fires(books: Books, wanted: Wanted) -> list[Fire]:
 
 
 def _creates(books: Books, wanted: Wanted) -> list[Fire]:
-    return [fire for key in wanted.keys for fire in books.at(key) if fire.ask.creating and not fire.saved]
+    return [
+        fire
+        for key in wanted.keys
+        for fire in books.at(key)
+        if fire.ask.creating and (not fire.saved or fire.ask.life in wanted.awaited)
+    ]
 
 
 def _belongs(fire: Fire, wanted: Wanted) -> bool:
@@ -91,7 +101,7 @@ def _belongs(fire: Fire, wanted: Wanted) -> bool:
 
 def in_doubt(fire: Fire, wanted: Wanted) -> bool:
     """Whether nobody can tell if a saved state held this fire, so that it was asked for anew, or its run died."""
-    return wanted.record is None and fire.handed
+    return wanted.record is None and fire.handed and fire.ask.life not in wanted.awaited
 
 
 def is_lapsed(fire: Fire, now: Moment) -> bool:
