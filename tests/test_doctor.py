@@ -73,7 +73,7 @@ def findings(report: Report, cloud: str = "Huawei Cloud") -> dict[str, tuple[Ver
 
 
 def shown(report: Report) -> str:
-    return "\n".join(report.lines()) + report.to_json()
+    return "\n".join(report.lines()) + json.dumps(report.to_json())
 
 
 WAYS: dict[str, dict[str, Any]] = {

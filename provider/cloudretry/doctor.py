@@ -102,9 +102,9 @@ class Report:
         every = [*self.findings, *(finding for diagnosis in self.clouds for finding in diagnosis.findings)]
         return all(finding.verdict is not Verdict.NO for finding in every)
 
-    def to_json(self) -> str:
+    def to_json(self) -> dict[str, Any]:
         """The report as a JSON object."""
-        return json.dumps({"ok": self.ok, **asdict(self)}, indent=2, ensure_ascii=False)
+        return {"ok": self.ok, **asdict(self)}
 
     def lines(self) -> Iterator[str]:
         """The report as lines for people."""

@@ -107,6 +107,11 @@ class CommandLine:
         out, err = process.communicate(stdin, timeout=LONGEST)
         return Done(process.returncode, out, err)
 
+    def bytes(self, *arguments: object) -> subprocess.CompletedProcess[bytes]:
+        """Run a command to its end, and give what it printed as it came."""
+        command = [EXECUTABLE, *map(str, arguments)]
+        return subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, check=False)
+
     def inside(self, *arguments: object) -> Done:
         """Run a command in this process, which is quicker: for one that ends before it has begun anything."""
         result = CliRunner().invoke(main, [*map(str, arguments)], env=self.environment)

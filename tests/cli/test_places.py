@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 from command_line import DRS, EXECUTABLE, CommandLine
 
+from cloudretry.emulator import Emulator
 from cloudretry.plugin.install import folder_of
 
 COMMANDS = (
@@ -85,3 +86,51 @@ def test_modules_on_the_shell_s_pythonpath_are_not_taken_for_ours(
         check=False,
     )
     assert (done.returncode, json.loads(done.stdout)["ok"]) == (0, True), done.stderr
+
+
+CHINESE = "数据源连接失败"
+
+
+@pytest.fixture
+def talking(cloudretry: CommandLine, emulator: Emulator) -> CommandLine:
+    """A command line whose cloud speaks Chinese."""
+    job = {"id": "jbu", "state": "FULL_TRANSFER_FAILED", "failedReason": f"{CHINESE} é"}
+    emulator.set_scenario({"drsJobs": [job | {"afterRetry": [["FULL_TRANSFER_STARTED", 0]]}]})
+    return cloudretry
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "gbk", "utf-8", "utf-16"])
+def test_what_a_terminal_cannot_show_is_written_as_its_number(talking: CommandLine, encoding: str) -> None:
+    talking.environment["PYTHONIOENCODING"] = encoding
+    shown, told = talking.bytes("status", DRS, "jbu"), talking.bytes("status", DRS, "jbu", "--json")
+    assert (shown.returncode, shown.stderr.count(b"Traceback"), told.returncode) == (1, 0, 1)
+    words = CHINESE if encoding in ("gbk", "utf-8", "utf-16") else CHINESE.encode("ascii", "backslashreplace").decode()
+    assert words in shown.stdout.decode(encoding)
+    (target,) = json.loads(told.stdout.decode(encoding))["targets"]
+    assert target["message"] == f"{CHINESE} é"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_the_outcome_of_a_fire_is_told_in_any_encoding(talking: CommandLine, encoding: str) -> None:
+    talking.environment["PYTHONIOENCODING"] = encoding
+    done = talking.bytes("fire", DRS, "jbu", "--yes", "--json")
+    assert (done.returncode, json.loads(done.stdout.decode(encoding))["ok"]) == (0, True)
+    assert CHINESE.encode() not in done.stdout
+
+
+def test_a_closed_standard_output_is_nowhere_and_no_traceback(talking: CommandLine) -> None:
+    command = f"exec {EXECUTABLE} fire {DRS} jbu --yes --json <&- >&- 2>&-"
+    done = subprocess.run(["/bin/sh", "-c", command], env=talking.environment, cwd=talking.folder, check=False)
+    assert done.returncode == 0
+    left = talking("status", DRS, "jbu", "--json").json
+    assert left["targets"][0]["cloudStatus"] == "FULL_TRANSFER_STARTED"
+
+
+def test_nothing_that_is_opened_gets_the_place_of_a_closed_stream(talking: CommandLine) -> None:
+    program = (
+        "import os, sys; from cloudretry.cli.commands import _ready_streams; _ready_streams(); "
+        "number = os.open(os.devnull, os.O_RDONLY); print(number); os._exit(number)"
+    )
+    command = f"exec {sys.executable} -c '{program}' >&- 2>&-"
+    done = subprocess.run(["/bin/sh", "-c", command], check=False)
+    assert done.returncode > 2

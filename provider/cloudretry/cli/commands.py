@@ -8,6 +8,7 @@ code    what it says
 2       nothing was done: wrong usage, a configuration or a cloud that cannot be used, a "no" to a question
 3       still open: a target is in progress, or what became of it is not known
 130     interrupted before anything was done; 143 when it was SIGTERM
+141     nobody reads standard output any more
 ======  ==============================================================================================================
 """
 
@@ -15,11 +16,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
+import io
 import os
 import signal
 import sys
-import termios
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
@@ -28,19 +28,25 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
 
+from cloudretry.cli.output import json_text
 from cloudretry.errors import CloudRetryError
 
 if TYPE_CHECKING:
     import asyncio
 
-__all__ = ["Commands", "Refused", "Untold", "confirm", "interruptible", "require_terminal", "run"]
+__all__ = ["SIGNALS", "Commands", "Refused", "Untold", "confirm", "interruptible", "require_terminal", "run"]
 
 T = TypeVar("T")
 
 LINGER = 2.0
 """Seconds that requests which nobody waits for any more have to end in, when a command has done its work."""
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name))
+"""What asks a command to end. Windows has SIGBREAK, for Ctrl-Break and for who ends a group of processes."""
+
+_NOBODY_READS = 141
+"""The code of a process that SIGPIPE has ended."""
+
 _SHOW_CURSOR = b"\x1b[?25h"
 
 
@@ -72,7 +78,7 @@ class Commands(click.Group):
             _give_up_output()
             if error.errno == errno.EPIPE:
                 # Nobody reads on, as in `cloudretry actions | head`.
-                raise click.exceptions.Exit(128 + signal.SIGPIPE) from error
+                raise click.exceptions.Exit(_NOBODY_READS) from error
             raise Refused(f"{error.filename or 'standard output'}: {error.strerror}") from error
 
     def main(
@@ -85,6 +91,7 @@ class Commands(click.Group):
     ) -> Any:
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode, **extra)
+        _ready_streams()
         words = list(sys.argv[1:] if args is None else args)
         before = threading.enumerate()
         try:
@@ -102,6 +109,23 @@ class Commands(click.Group):
         return _end(code if isinstance(code, int) else 0, before)
 
 
+def _ready_streams() -> None:
+    """See that every word can be written: a character that a stream cannot show is written as its number.
+
+    Streams that are closed lead nowhere from now on, lest what is opened next gets their place.
+    """
+    if None in (sys.stdin, sys.stdout, sys.stderr):
+        while (nowhere := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(nowhere)
+        for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+            if getattr(sys, name) is None:
+                setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - it stays open
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _give_up_output() -> None:
     """Let what could not be written not be tried again when the process ends."""
     with contextlib.suppress(OSError), open(os.devnull, "wb") as nowhere:
@@ -109,7 +133,7 @@ def _give_up_output() -> None:
 
 
 def _problem(words: str) -> str:
-    return json.dumps({"ok": False, "problem": words}, ensure_ascii=False)
+    return json_text({"ok": False, "problem": words})
 
 
 def _end(code: int, before: Iterable[threading.Thread]) -> NoReturn:
@@ -136,9 +160,7 @@ def confirm(question: str, *, yes: bool, otherwise: str) -> None:
     if yes:
         return
     require_terminal(yes=yes, otherwise=otherwise)
-    with contextlib.suppress(termios.error):
-        # What was typed before the question was shown is no answer to it.
-        termios.tcflush(sys.stdin, termios.TCIFLUSH)
+    _forget_typed()
     try:
         agreed = click.confirm(question, err=True)
     except click.Abort:
@@ -146,6 +168,20 @@ def confirm(question: str, *, yes: bool, otherwise: str) -> None:
         agreed = False
     if not agreed:
         raise Refused(otherwise)
+
+
+def _forget_typed() -> None:
+    """What was typed before a question was shown is no answer to it."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        while msvcrt.kbhit():
+            msvcrt.getwch()
+        return
+    import termios
+
+    with contextlib.suppress(termios.error):
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
 
 def require_terminal(*, yes: bool, otherwise: str) -> None:
@@ -170,7 +206,7 @@ def interruptible(words: str = "interrupted") -> Iterator[None]:
     def leave(number: int, _frame: FrameType | None) -> None:
         _leave(number, words)
 
-    outside = {number: signal.signal(number, leave) for number in _SIGNALS}
+    outside = {number: signal.signal(number, leave) for number in SIGNALS}
     try:
         yield
     finally:
@@ -187,6 +223,9 @@ def _leave(number: int, words: str) -> None:
         # A terminal shows the Ctrl-C on the line before, and may have its cursor hidden.
         shown = _SHOW_CURSOR + b"\n" if sys.stderr.isatty() else b""
         os.write(2, shown + f"Error: {words}\n".encode())
+    if sys.platform == "win32":
+        # Signals end nothing there.
+        os._exit(143 if number == signal.SIGTERM else 130)
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 
@@ -206,15 +245,14 @@ def run(main: Callable[[asyncio.Event], Awaitable[T]], *, otherwise: str) -> T:
     async def with_signals() -> T:
         loop, cancelled = asyncio.get_running_loop(), asyncio.Event()
 
-        def cancel(number: int) -> None:
+        def cancel(number: int, _frame: FrameType | None) -> None:
             received.append(number)
-            cancelled.set()
-            for each in _SIGNALS:
-                loop.remove_signal_handler(each)
+            loop.call_soon_threadsafe(cancelled.set)
+            for each in SIGNALS:
                 signal.signal(each, lambda number, _: _leave(number, "interrupted twice"))
 
-        for number in _SIGNALS:
-            loop.add_signal_handler(number, cancel, number)
+        for number in SIGNALS:
+            signal.signal(number, cancel)
         return await main(cancelled)
 
     try:
@@ -224,5 +262,5 @@ def run(main: Callable[[asyncio.Event], Awaitable[T]], *, otherwise: str) -> T:
             _leave(received[0], otherwise)
         raise
     finally:
-        for number in _SIGNALS:
+        for number in SIGNALS:
             signal.signal(number, lambda number, _: _leave(number, "interrupted"))

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from cloudretry.cli.configuration import configuration_options, given
+from cloudretry.cli.output import print_json
 
 __all__ = ["doctor"]
 
@@ -35,5 +36,8 @@ def doctor(stack: str | None, file: Path | None, clouds: tuple[str, ...], as_jso
 
     values, given_by = given(stack, file)
     report = examine(values, given_by=given_by, clouds=[Cloud(cloud) for cloud in clouds])
-    click.echo(report.to_json() if as_json else "\n".join(report.lines()))
+    if as_json:
+        print_json(report.to_json())
+    else:
+        click.echo("\n".join(report.lines()))
     sys.exit(0 if report.ok else 1)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from cloudretry.cli.commands import SIGNALS
 from cloudretry.cli.output import print_json
 
 __all__ = ["emulator"]
@@ -61,7 +62,7 @@ def emulator(
         return
 
     interrupted = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in SIGNALS:
         signal.signal(number, lambda *_: interrupted.set())
     from cloudretry.emulator.scenario import Scenario
 
@@ -71,4 +72,6 @@ def emulator(
             print_json({"url": running.url, "environment": CREDENTIALS.environment(running.url)}, in_one_line=True)
         else:
             click.echo(f"listening on {running.url}")
-        interrupted.wait()
+        # Windows delivers a signal between two waits only.
+        while not interrupted.wait(0.5):
+            pass

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.live import Live
 
-__all__ = ["Board", "print_json", "print_table"]
+__all__ = ["Board", "json_text", "print_json", "print_table"]
 
 Row = Sequence[object]
 
@@ -39,7 +39,12 @@ _COLORS: Mapping[str, str] = {
 
 def print_json(value: Any, *, in_one_line: bool = False) -> None:
     """Print one JSON value, on one line if there are others to come."""
-    click.echo(json.dumps(value, indent=None if in_one_line else 2, ensure_ascii=False))
+    click.echo(json_text(value, indent=None if in_one_line else 2))
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """A value as JSON that standard output can hold, whatever its encoding."""
+    return json.dumps(value, indent=indent, ensure_ascii=not sys.stdout.encoding.lower().startswith("utf"))
 
 
 def print_table(heads: Sequence[str], rows: Iterable[Row], *, err: bool = False) -> None:
@@ -121,7 +126,9 @@ class Board:
 
         parts: list[RenderableType] = [_table(self._heads, self._rows)] if self._rows else []
         if self._status:
-            parts.append(Spinner("dots", Text(self._status)))
+            # The dots are not in every encoding.
+            kind = "dots" if (sys.stderr if self._err else sys.stdout).encoding.lower().startswith("utf") else "line"
+            parts.append(Spinner(kind, Text(self._status)))
         return Group(*parts)
 
 
