@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -74,8 +75,9 @@ def _boot() -> str:
 
 def _uptime() -> float:
     # Linux stops its monotonic clock while the machine sleeps; others do not.
-    clock = getattr(time, "CLOCK_BOOTTIME", None)
-    return time.monotonic() if clock is None else time.clock_gettime(clock)
+    if sys.platform == "linux":
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return time.monotonic()
 
 
 async def pause(clock: Clock, seconds: float, cancelled: asyncio.Event) -> None:

@@ -11,6 +11,7 @@ import errno
 import os
 import secrets
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -146,12 +147,14 @@ class Folder:
 
 _WRITABLE = "Point journalDir to a folder that can be written"
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_AS_IT_IS = getattr(os, "O_BINARY", 0)
+"""Windows would write other line ends."""
 
 
 def _write(path: Path, data: bytes) -> None:
     """Write and sync. A disk that takes only a part of it is an error."""
     left = memoryview(data)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _AS_IT_IS, 0o600)
     try:
         while left:
             left = left[os.write(descriptor, left) :]
@@ -161,7 +164,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _sync(folder: Path) -> None:
-    if os.name != "posix":
+    if sys.platform == "win32":
         return  # A folder has nothing to sync there.
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -178,9 +181,9 @@ def _refuse_strangers(folder: Path) -> None:
     found = os.lstat(folder)
     if stat.S_ISLNK(found.st_mode):
         why = "is a link"
-    elif hasattr(os, "geteuid") and found.st_uid != os.geteuid():
+    elif sys.platform != "win32" and found.st_uid != os.geteuid():
         why = f"belongs to another user (uid {found.st_uid})"
-    elif os.name == "posix" and found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+    elif sys.platform != "win32" and found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         why = "can be written by other users"
     else:
         return

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from cloudretry.plugin.machine import ORDERLY, on_signal, starter
+
 if TYPE_CHECKING:
     from cloudretry.plugin.server import Provider
 
@@ -57,7 +59,7 @@ class _LateHandlers(grpc.GenericRpcHandler):
 
 async def _serve(arguments: list[str]) -> None:
     # Read first: should the engine die while this starts, its process id has to differ later.
-    parent = os.getppid()
+    engine_lives = starter()
     stop, orderly = asyncio.Event(), asyncio.Event()
 
     def end_in_order() -> None:
@@ -69,16 +71,16 @@ async def _serve(arguments: list[str]) -> None:
             handlers.provider.end()
 
     handlers = _LateHandlers(next((word for word in arguments if not word.startswith("-")), ""))
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGINT, end_in_order)
-    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    for number in ORDERLY:
+        on_signal(number, end_in_order)
+    on_signal(signal.SIGTERM, stop.set)
     limits = [("grpc.max_receive_message_length", MAX_MESSAGE), ("grpc.max_send_message_length", MAX_MESSAGE)]
     server = grpc.aio.server(options=limits)
     server.add_generic_rpc_handlers((handlers,))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     _announce(port)
-    orphaned = asyncio.create_task(_gone(parent))
+    orphaned = asyncio.create_task(_gone(engine_lives))
     stopped = asyncio.create_task(stop.wait())
     waiting: set[asyncio.Task[Any]] = {orphaned, stopped}
     await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
@@ -88,7 +90,7 @@ async def _serve(arguments: list[str]) -> None:
     if provider is not None:
         provider.end()
         # Before anything else: the engine is still there to show whether it has ended in an orderly way.
-        await provider.note_saves(orderly=orderly.is_set() and os.getppid() == parent)
+        await provider.note_saves(orderly=orderly.is_set() and engine_lives())
     await server.stop(GRACE)
     if provider is not None:
         await provider.close()
@@ -114,9 +116,9 @@ def _announce(port: int) -> None:
     os.dup2(2, 1)
 
 
-async def _gone(parent: int) -> None:
+async def _gone(engine_lives: Callable[[], bool]) -> None:
     """Return once the process that started this one has ended."""
-    while os.getppid() == parent:
+    while engine_lives():
         await asyncio.sleep(PARENT_CHECK)
 
 
