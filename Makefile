@@ -38,6 +38,8 @@ lint: venv
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/mypy tools
+	.venv/bin/mypy --platform win32 --cache-dir .mypy_cache/win32
+	.venv/bin/mypy --platform darwin --cache-dir .mypy_cache/darwin
 
 test: setup lint
 	.venv/bin/pytest -n $(JOBS) --dist worksteal

@@ -18,11 +18,11 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-from cloudretry.plugin.install import EXECUTABLE
+from cloudretry.plugin.install import EXECUTABLE, FLAGS
 from cloudretry.version import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
-PLATFORMS = ("darwin-amd64", "darwin-arm64", "linux-amd64", "linux-arm64")
+PLATFORMS = ("darwin-amd64", "darwin-arm64", "linux-amd64", "linux-arm64", "windows-amd64")
 
 MANIFEST = """\
 runtime:
@@ -38,13 +38,14 @@ from cloudretry.plugin.main import main
 main()
 """
 
-# Older Python hosts of the CLI know no options: they make the folder itself a virtual environment.
+# Older Python hosts of the CLI know no options: they make the folder itself a virtual environment. Windows cannot run
+# this: there the CLI runs `__main__.py` with the environment that it has made.
 LAUNCHER = f"""\
 #!/bin/sh
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 for environment in "$here/venv" "$here"; do
     if [ -x "$environment/bin/cloudretry" ]; then
-        exec "$environment/bin/python" -P -m cloudretry.plugin.main "$@"
+        exec "$environment/bin/python" {FLAGS} -m cloudretry.plugin.main "$@"
     fi
 done
 echo "cloudretry: the virtual environment in $here is missing. Put the plugin there again with" \\

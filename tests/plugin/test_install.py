@@ -247,15 +247,16 @@ def test_the_release_archive_is_installed_by_the_cli(
         text=True,
         check=True,
     )
-    stack.environment["PYTHONPATH"] = needed.stdout.strip()
+    folder = folder_of(stack.home)
+    (site_packages,) = folder.glob("**/site-packages")
+    (site_packages / "needed.pth").write_text(needed.stdout, encoding="utf-8")
     stack.configure(emulator="embedded")
     screen = stack.up()
     assert stack.statuses() == {"replication": "Succeeded"}
     assert "$PATH" not in screen
 
     # As the CLI's Python support runs a plugin, which is how `pulumi package` does.
-    folder = folder_of(stack.home)
-    plugin = start(command=[folder / "bin/python", folder], environment={"PYTHONPATH": stack.environment["PYTHONPATH"]})
+    plugin = start(command=[folder / "bin/python", folder])
     assert plugin.stub.GetPluginInfo(empty_pb2.Empty()).version == __version__
     plugin.stop()
 

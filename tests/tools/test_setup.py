@@ -209,6 +209,8 @@ def test_ci_runs_lint_types_and_every_test_with_nobody_at_the_keyboard(working_c
         "ruff format",
         "mypy",
         "mypy tools",
+        "mypy --platform",
+        "mypy --platform",
         "pytest -n",
     ]
 

@@ -7,8 +7,8 @@ code    what it says
 1       a bad outcome: a retry failed, a target has failed, something is wrong
 2       nothing was done: wrong usage, a configuration or a cloud that cannot be used, a "no" to a question
 3       still open: a target is in progress, or what became of it is not known
-130     interrupted before anything was done; 143 when it was SIGTERM
 141     nobody reads standard output any more
+130     interrupted before anything was done; 143 when it was SIGTERM
 ======  ==============================================================================================================
 """
 
