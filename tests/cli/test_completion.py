@@ -8,9 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from command_line import CommandLine, Terminal
-
 from cloudretry.run.journal import Entry, EntryTarget, Journal, TriggerMark
+from command_line import CommandLine, Terminal
 
 SHELLS = ("bash", "zsh", "fish")
 CLEAR_LINE = "\x15"

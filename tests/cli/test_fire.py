@@ -11,11 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cloudretry.run.journal import Entry, EntryTarget, Journal, TriggerMark
 from command_line import DRS, CommandLine, Done
 
 from cloudretry.actions import ACTIONS
 from cloudretry.emulator import Emulator
-from cloudretry.run.journal import Entry, EntryTarget, Journal, TriggerMark
 from cloudretry.schema import schema
 
 FIRE = "BatchRestoreTask"

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cloudretry.run.journal import Entry, EntryTarget, Journal, ResourceJournal, RunJournal, TriggerMark
 from command_line import DRS, CommandLine
 
 from cloudretry.emulator import Emulator
 from cloudretry.model import Answer, CloudError, FireOutcome
-from cloudretry.run.journal import Entry, EntryTarget, Journal, ResourceJournal, RunJournal, TriggerMark
 
 FIRE = "BatchRestoreTask"
 URN = "urn:pulumi:dev::shop::cloudretry:drs:JobBatchRetry::orders"

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from cloudretry.emulator import Emulator
-from cloudretry.run.journal import Entry, Journal
+from cloudretry.ledger import Fire, Journal
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples/pipelines"
@@ -148,9 +148,10 @@ class Team:
         outputs: Mapping[str, Any] = found["outputs"]
         return outputs
 
-    def open_fires(self) -> list[Entry]:
+    def open_fires(self) -> list[Fire]:
         """The fires that the journal on the volume has as open."""
-        return [fire for records in Journal(self.volume / "journal").resources() for fire in records.entries()]
+        ledgers = Journal(self.volume / "journal").places()
+        return [fire for ledger in ledgers for fire in ledger.look(lambda books: [*books.fires()]) if not fire.saved]
 
 
 PASSPHRASE = "passphrase"
