@@ -168,6 +168,14 @@ class Asker:
             and fire.ask.triggers.fits(self.triggers)
         )
 
+    def flush(self) -> None:
+        """Write the answers that ride along.
+
+        :raises JournalError: it cannot be written.
+        """
+        if self._riding:
+            self._write(lambda _books, _listed: ([], None))
+
     def judge(self, key: str, word: Word) -> None:
         """It was found out what became of a target whose fires have no clear answer."""
         self._judged[key] = word

@@ -12,6 +12,7 @@ import os
 import secrets
 import stat
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -101,8 +102,11 @@ class Folder:
             try:
                 with os.scandir(self.path / prefix) as entries:
                     for entry in entries:
+                        at = entry.stat(follow_symlinks=False).st_mtime
                         if not entry.name.startswith("."):
-                            found[entry.name] = entry.stat(follow_symlinks=False).st_mtime
+                            found[entry.name] = at
+                        elif time.time() - at > _LITTER:
+                            Path(entry.path).unlink(missing_ok=True)
             except (FileNotFoundError, NotADirectoryError):
                 return {}
             self._refuse_strangers(self.path / prefix)
@@ -144,6 +148,9 @@ class Folder:
                 f"{remedy}, or set journalEnabled: false to fire without a journal"
             ) from None
 
+
+_LITTER = 24 * 3600.0
+"""Seconds after which a draft is what a process has left that died."""
 
 _WRITABLE = "Point journalDir to a folder that can be written"
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)

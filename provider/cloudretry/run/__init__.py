@@ -91,11 +91,8 @@ async def run(session: Session, plan: Plan, left: Mapping[str, float] = _NONE) -
                 raise
             session.progress(f"nothing more is fired: {error}")
             return ran
-        watching, others = watch(session, pending + fired), wait_for_others(session, blocked)
-        for result in await watching:
-            ran.results[result.target] = result
-        found = await others
-        ran.results |= found.results
+        results, found = await asyncio.gather(watch(session, pending + fired), wait_for_others(session, blocked))
+        ran.results |= {result.target: result for result in results} | found.results
         if found.free or found.adopted:
             to_fire, pending = found.free, found.adopted if session.inputs.wait else []
             continue
@@ -147,6 +144,8 @@ async def _fire_all(
     groups = session.action.groups([_by_its_key(target) for target in targets])
     turns = Turns(session, groups, lambda target: _intended(ran, target, before))
     progress, begun = Progress(session), 0
+    # One write for many answers, where the cloud's state tells as well what became of a fire.
+    rides = len(groups) > 1 and not session.action.stamped
     pending: list[Watched] = []
     refused: list[Watched] = []
 
@@ -156,7 +155,7 @@ async def _fire_all(
             granted, group = turn
             begun += len(group)
             progress.tell(f"firing {begun} of {len(targets)}")
-            one = await fire(session, granted, group, rides=turns.are_left)
+            one = await fire(session, granted, group, rides=rides)
             ran.fires.append(one)
             for target in group:
                 item = _noted(session, ran, one, target, before.get(target.key))
@@ -175,6 +174,9 @@ async def _fire_all(
             raise error
         why = str(error)
     await _leave_out(session, ran, targets, turns, f"not sent: {why}")
+    if rides and session.asker is not None:
+        with contextlib.suppress(JournalError):
+            await session.noting(session.asker.flush)
     by_key = {target.key: target for target in targets}
     blocked = {key: (by_key[key], fire) for key, fire in turns.blocked.items()}
     return pending + await _look_at_refused(session, ran, refused), blocked

@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from cloudretry.clock import Moment, pause
+from cloudretry.errors import JournalError
 from cloudretry.ledger import Asker, Fire, can_be_taken_over, is_of_another_resource
 from cloudretry.model import Result, Status, Target, rfc3339
 from cloudretry.run.progress import Progress
@@ -51,15 +52,27 @@ def left_by(fire: Fire, monotonic: float, now: Moment) -> float:
 
 
 async def wait_for_others(session: Session, blocked: Mapping[str, tuple[Target, Fire]]) -> OthersDone:
-    """Wait until no target is in others' hands, or the run is over.
-
-    :raises JournalError: the ledger cannot be read.
-    """
+    """Wait until no target is in others' hands, or the run is over. Never raises for want of the ledger."""
     done = OthersDone()
-    asker = session.asker
-    if not blocked or asker is None:
+    if not blocked or session.asker is None:
         return done
     waiting = dict(blocked)
+    why = "that had not ended in time"
+    try:
+        await _wait(session, session.asker, waiting, done)
+    except JournalError as error:
+        why = str(error)
+    for key, (_, fire) in waiting.items():
+        words = f"not fired: it is {_whose(fire)}; {why}"
+        done.results[key] = Result(key, Status.FAILED, error_message=words)
+    return done
+
+
+async def _wait(session: Session, asker: Asker, waiting: dict[str, tuple[Target, Fire]], done: OthersDone) -> None:
+    """Take out of ``waiting`` what is done, until nothing is left or the run is over.
+
+    :raises JournalError: the ledger cannot be read or written.
+    """
     progress = Progress(session)
     while waiting:
         _sort_out(session, asker, waiting, done)
@@ -74,7 +87,7 @@ async def wait_for_others(session: Session, blocked: Mapping[str, tuple[Target, 
                 waiting.pop(key)
             continue
         if not waiting or session.over:
-            break
+            return
         target, fire = next(iter(waiting.values()))
         progress.tell(f"waiting for {len(waiting)}: {target.key} is {_whose(fire)}")
         await pause(session.clock, LEDGER_CHECK, session.cancelled)
@@ -82,10 +95,6 @@ async def wait_for_others(session: Session, blocked: Mapping[str, tuple[Target, 
         for key, (target, fire) in list(waiting.items()):
             now = standing.get(key) or await session.noting(asker.now, fire.fire_id) or fire
             waiting[key] = (target, now.revealed([key]))
-    for key, (_, fire) in waiting.items():
-        why = f"not fired: it is {_whose(fire)}, and that had not ended in time"
-        done.results[key] = Result(key, Status.FAILED, error_message=why)
-    return done
 
 
 def _sort_out(session: Session, asker: Asker, waiting: dict[str, tuple[Target, Fire]], done: OthersDone) -> None:

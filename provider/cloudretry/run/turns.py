@@ -36,11 +36,6 @@ class Turns:
         self._window = 1 if session.action.stamped else WINDOW
         self._turn = asyncio.Lock()
 
-    @property
-    def are_left(self) -> bool:
-        """Whether more will be written anyway, so that an answer can ride along."""
-        return bool(self._groups)
-
     async def next(self) -> tuple[Granted, tuple[Target, ...]] | None:
         """The next fire; ``None`` when there are no more, or the run is over.
 
