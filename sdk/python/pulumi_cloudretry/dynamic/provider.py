@@ -14,6 +14,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, cast
@@ -179,12 +180,40 @@ def _secret_names(action: Action[Any], secrets: Any) -> list[InvalidInput]:
     return [InvalidInput(name, reason) for name in secrets if name in naming] if isinstance(secrets, list) else []
 
 
-@lru_cache(maxsize=8)
 def _backend(config: str) -> ConfiguredBackend:
     """One backend for all the classes of a program that have the same configuration."""
+    # The engine's dynamic provider calls from several threads.
+    with _making:
+        return _made(config)
+
+
+_making = threading.Lock()
+
+ENGINE_CHECK, GRACE = 2.0, 8.0
+"""Seconds between two looks whether the engine still lives, and seconds that running calls have to end in when not."""
+
+
+@lru_cache(maxsize=8)
+def _made(config: str) -> ConfiguredBackend:
     backend = ConfiguredBackend(load(json.loads(config), os.environ), deployment=_engine())
     atexit.register(backend.close)
+    _watch_the_engine()
     return backend
+
+
+@lru_cache(maxsize=1)
+def _watch_the_engine() -> None:
+    """End with the engine: the SDK's process would outlive one that was killed, and others would wait for its fires."""
+    if not _engine_is_there():
+        return
+
+    def watch() -> None:
+        while _engine_is_there():
+            time.sleep(ENGINE_CHECK)
+        time.sleep(GRACE)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="cloudretry-engine", daemon=True).start()
 
 
 def _engine() -> str:
@@ -192,8 +221,8 @@ def _engine() -> str:
     return (sys.argv[1:] or [""])[0]
 
 
-def _engine_lives() -> bool:
-    """Whether the engine that started this process still answers: the process outlives one that was killed."""
+def _engine_is_there() -> bool:
+    """Whether the engine that started this process still answers."""
     host, _, port = _engine().rpartition(":")
     try:
         with socket.create_connection((host or "127.0.0.1", int(port)), timeout=1.0):
@@ -204,6 +233,8 @@ def _engine_lives() -> bool:
 
 def _hand_over(done: lifecycle.Outcome) -> None:
     """The last thing before the engine is answered: note that it is, and ask it whether it has saved the outcome."""
+    if not _engine_is_there():
+        return  # It was killed, and takes no answer.
     asyncio.run(lifecycle.hand_over(done))
     request, context = _being_answered()
     if request is not None:
@@ -240,7 +271,7 @@ def _saves() -> tuple[asyncio.AbstractEventLoop, Saves]:
     threading.Thread(target=loop.run_forever, name="cloudretry-saves", daemon=True).start()
 
     def end() -> None:
-        ending = asyncio.run_coroutine_threadsafe(saves.end(orderly=_engine_lives()), loop)
+        ending = asyncio.run_coroutine_threadsafe(saves.end(orderly=_engine_is_there()), loop)
         with contextlib.suppress(TimeoutError):
             ending.result(timeout=5.0)
 
