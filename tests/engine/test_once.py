@@ -116,6 +116,9 @@ def test_what_died_is_taken_up_though_stack_resource_and_backend_have_other_name
     assert "taken up again, not fired again" in taken_up.text or project.front == "dynamic"
     assert project.emulator.target("jb1").times_fired == 2
     assert project.outputs("renamed")["generation"] == 2
+    if project.front == "dynamic":
+        # It asks on its own, and an engine that ends at once is sooner: the next command shows the state.
+        project.up()
     assert open_fires(project) == []
 
 
