@@ -14,6 +14,7 @@ __all__ = [
     "LONGEST_ANSWER",
     "LONGEST_DURATION",
     "LONGEST_EXCERPT",
+    "LONGEST_EXPORT",
     "LONGEST_MESSAGE",
     "LONGEST_NAME",
     "LONGEST_REMEDY",
@@ -95,3 +96,6 @@ more it ends the connection, and every call on it."""
 
 LONGEST_SETTINGS = 8 * 1024 * 1024
 """Bytes of a file that a person wrote: profiles, a provider's keys, inputs, a scenario."""
+
+LONGEST_EXPORT = 512 * 1024 * 1024
+"""Bytes of what `pulumi stack export` made, in a file that is reported of."""

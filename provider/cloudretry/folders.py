@@ -14,7 +14,15 @@ from pathlib import Path
 from cloudretry.bounds import LONGEST_SETTINGS
 from cloudretry.errors import ConfigurationError
 
-__all__ = ["begins_with_mark", "expanded", "make_private", "make_private_file", "pulumi_home", "read_text"]
+__all__ = [
+    "begins_with_mark",
+    "expanded",
+    "make_private",
+    "make_private_file",
+    "pulumi_home",
+    "read_bytes",
+    "read_text",
+]
 
 _MARKS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 """The byte order marks that editors of Windows put before a text, and what it is encoded in then."""
@@ -64,16 +72,26 @@ def expanded(path: str) -> Path:
 
 
 def read_text(path: Path, limit: int = LONGEST_SETTINGS) -> str:
-    """A file of settings: UTF-8, or with a byte order mark what that says.
+    """A file of settings: UTF-8, or with a byte order mark what that says. ``-`` is standard input.
 
     :raises OSError: it cannot be read.
     :raises ValueError: it is not text, or has more than ``limit`` bytes.
     """
-    with path.open("rb") as file:
+    content = read_bytes(path, limit)
+    return content.decode(_marked(content) or "utf-8")
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """What is in a file; ``-`` is standard input.
+
+    :raises OSError: it cannot be read.
+    :raises ValueError: it has more than ``limit`` bytes.
+    """
+    with contextlib.nullcontext(sys.stdin.buffer) if str(path) == "-" else path.open("rb") as file:
         content = file.read(limit + 1)
     if len(content) > limit:
         raise ValueError(f"it has more than {limit} bytes")
-    return content.decode(_marked(content) or "utf-8")
+    return content
 
 
 def begins_with_mark(path: Path) -> bool:

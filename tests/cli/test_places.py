@@ -14,6 +14,7 @@ from command_line import DRS, EXECUTABLE, CommandLine
 
 from cloudretry.emulator import Emulator
 from cloudretry.plugin.install import folder_of
+from cloudretry.report import reading
 
 COMMANDS = (
     ("plugin", "install"),
@@ -134,3 +135,43 @@ def test_nothing_that_is_opened_gets_the_place_of_a_closed_stream(talking: Comma
     command = f"exec {sys.executable} -c '{program}' >&- 2>&-"
     done = subprocess.run(["/bin/sh", "-c", command], check=False)
     assert done.returncode > 2
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("[" * 100_000, "is neither YAML nor JSON"),
+        ("a: 2024-99-99", "is neither YAML nor JSON"),
+        ("\0", "is neither YAML nor JSON"),
+    ],
+    ids=["nested without end", "no date", "no text"],
+)
+def test_inputs_that_cannot_be_read_are_told(alone: CommandLine, content: str, words: str) -> None:
+    path = alone.folder / "inputs"
+    path.write_text(content)
+    for options in (("--inputs", path), ("jb1", "--config", path)):
+        done = alone.inside("status", DRS, *options, "--json")
+        assert done.code == 2
+        assert words in done.out
+
+
+def test_inputs_with_a_byte_order_mark_are_read(alone: CommandLine) -> None:
+    path = alone.folder / "inputs"
+    path.write_text("jobs: nonsense", encoding="utf-8-sig")
+    assert "jobs: " in alone.inside("status", DRS, "--inputs", path, "--json").out
+
+
+@pytest.mark.parametrize("value", ["2024-99-99", "[" * 100_000], ids=["no date", "nested without end"])
+def test_a_setting_that_cannot_be_read_is_told(alone: CommandLine, value: str) -> None:
+    done = alone.inside("status", DRS, "jb1", "--set", f"maxAttempts={value}", "--json")
+    assert done.code == 2
+    assert "is not YAML" in done.out
+    assert len(done.out) < 300
+
+
+def test_a_file_without_an_end_is_not_read_to_it(alone: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "it has more than" not in alone.inside("report", "--file", "/dev/null", "--json").out
+    monkeypatch.setattr(reading, "LONGEST_EXPORT", 1_000_000)
+    done = alone.inside("report", "--file", "/dev/zero", "--json")
+    assert (done.code, "it has more than 1000000 bytes" in done.out) == (2, True)
+    assert "is neither YAML nor JSON" in alone.inside("status", DRS, "--inputs", "/dev/zero", "--json").out

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from cloudretry.text import shortened
+
 if TYPE_CHECKING:
     from cloudretry.actions import Action
 
@@ -250,13 +252,14 @@ def _target_inputs(action: Action[Any]) -> set[str]:
 def _document(path: Path) -> dict[str, Any]:
     import yaml
 
+    from cloudretry.folders import read_text
+
     where = "standard input" if str(path) == "-" else str(path)
     try:
-        with click.open_file(str(path), encoding="utf-8") as file:
-            document = yaml.safe_load(file.read())
+        document = yaml.safe_load(read_text(path))
     except OSError as error:
         raise click.BadParameter(f"{where} cannot be read: {error.strerror}", param_hint="'--inputs'") from None
-    except (ValueError, yaml.YAMLError):
+    except (ValueError, RecursionError, yaml.YAMLError):
         raise click.BadParameter(f"{where} is neither YAML nor JSON", param_hint="'--inputs'") from None
     if not isinstance(document, dict):
         raise click.BadParameter(f"{where} is not a mapping of inputs, such as jobs and wait", param_hint="'--inputs'")
@@ -271,8 +274,8 @@ def _typed(kind: Input | None, name: str, text: str) -> Any:
 
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise click.BadParameter(f"{name}: {text!r} is not YAML", param_hint="'--set'") from None
+    except (ValueError, RecursionError, yaml.YAMLError):
+        raise click.BadParameter(f"{name}: {shortened(text, 80)!r} is not YAML", param_hint="'--set'") from None
 
 
 class _Duration(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.4

@@ -36,6 +36,7 @@ from pydantic.alias_generators import to_camel
 from cloudretry.emulator import documents
 from cloudretry.emulator.credentials import CREDENTIALS
 from cloudretry.emulator.errors import ScenarioError
+from cloudretry.folders import read_text
 
 __all__ = ["BULK_FORMATS", "Scenario", "StrictModel", "explain", "parse_document"]
 
@@ -277,8 +278,8 @@ class Scenario(StrictModel):
         :raises ScenarioError: the file cannot be read, or is not a scenario.
         """
         try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            text = read_text(path)
+        except (OSError, ValueError) as error:
             raise ScenarioError(f"scenario {path}: cannot be read ({error})") from error
         return cls.parse(parse_document(text, str(path)), str(path))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -16,14 +15,16 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from cloudretry.actions import ACTIONS, Action
 from cloudretry.actions.base import ActionInputs
+from cloudretry.bounds import LONGEST_EXPORT, LONGEST_MESSAGE
 from cloudretry.errors import ExportError
+from cloudretry.folders import read_bytes
 from cloudretry.lifecycle import failure
 from cloudretry.model import Result, Status, parse_time, rfc3339
 from cloudretry.plugin.marshal import OUTPUT, SECRET, SIGNATURE
 from cloudretry.plugin.secrecy import Secrecy
 from cloudretry.record import PLACE, Record
 from cloudretry.report.summary import HIDDEN, OPEN, Report, Retry, Run, Unreadable
-from cloudretry.text import one_line
+from cloudretry.text import one_line, shortened
 
 __all__ = ["from_file", "from_stack", "read"]
 
@@ -65,7 +66,8 @@ def from_stack(name: str | None, folder: Path | None = None) -> Report:
     except subprocess.TimeoutExpired:
         raise ExportError(f"{which} cannot be exported: pulumi gave no answer in {EXPORT_TIMEOUT:.0f} s") from None
     if done.returncode:
-        words = one_line(done.stderr.decode("utf-8", "replace")).removeprefix("error: ").rstrip(".")
+        said = one_line(done.stderr.decode("utf-8", "replace")).removeprefix("error: ").rstrip(".")
+        words = shortened(said, LONGEST_MESSAGE)
         hint = "`pulumi stack ls` lists the stacks of this folder's project; --stack names one, --file an export"
         raise ExportError(f"{which} cannot be exported: {words or f'pulumi ended with {done.returncode}'}. {hint}")
     return read(done.stdout, f"what `pulumi stack export` prints of {which}", stack=name or "")
@@ -78,9 +80,11 @@ def from_file(path: Path) -> Report:
     """
     where = "standard input" if str(path) == "-" else str(path)
     try:
-        content = sys.stdin.buffer.read() if str(path) == "-" else path.read_bytes()
+        content = read_bytes(path, LONGEST_EXPORT)
     except OSError as error:
         raise ExportError(f"{where} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ExportError(f"{where} cannot be read: {error}") from None
     return read(content, where, stack="" if str(path) == "-" else path.stem)
 
 
