@@ -396,6 +396,72 @@ class TestSigningInFails:
             huaweicloud(emulator.url, **KEYS).send(FIRE)
 
 
+NOT_KEYSTONE: dict[str, tuple[int, bytes, dict[str, str]]] = {
+    "endless": (201, b'{"token": "' + b"x" * 9 * 1024 * 1024 + b'"}', {}),
+    "deep": (201, b'{"token":' * 50_000 + b"1" + b"}" * 50_000, {}),
+    "deep in an error": (401, b'{"error":' * 50_000 + b"1" + b"}" * 50_000, {"Content-Type": "application/json"}),
+    "a list": (201, b"[1]", {}),
+    "nothing": (201, b"", {}),
+    "no object": (201, b'{"token": 7}', {"X-Subject-Token": "t"}),
+    "no end": (201, b'{"token": {}}', {"X-Subject-Token": "t"}),
+    "an end that is no time": (201, b'{"token": {"expires_at": 7}}', {"X-Subject-Token": "t"}),
+    "no header": (201, b'{"token": {"expires_at": "2099-01-01T00:00:00Z"}}', {}),
+}
+
+
+@pytest.mark.parametrize("what", NOT_KEYSTONE)
+def test_a_token_answer_that_is_not_keystones_ends_in_words(huaweicloud: Connect, cloudlike: Any, what: str) -> None:
+    status, body, headers = NOT_KEYSTONE[what]
+    answer = answered(status, {}, headers)
+    answer.body = body
+    cloudlike.script = lambda _request: answer
+    with pytest.raises((CredentialsError, RequestNotSent), match=r"gave no token|so nothing was sent"):
+        huaweicloud(cloudlike.url, **USER).send(FIRE)
+    assert all(request.target == "/v3/auth/tokens" for request in cloudlike.seen)
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"projects": 7}', b'{"projects": [7, {"id": {}}]}', b'{"a":' * 9000 + b"1" + b"}" * 9000, b"null"]
+)
+def test_a_project_answer_that_is_not_keystones_is_told(huaweicloud: Connect, cloudlike: Any, body: bytes) -> None:
+    answer = answered(200, {})
+    answer.body = body
+    cloudlike.script = lambda _request: answer
+    with pytest.raises(CredentialsError, match="knows no projects named"):
+        huaweicloud(cloudlike.url, **KEYS).send(FIRE)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("status", [200, 202, 400, 503])
+def test_an_answer_that_repeats_the_request_leaves_no_secret(
+    huaweicloud: Connect, cloudlike: Any, emulator: Emulator, way: str, status: int
+) -> None:
+    """Whatever proves who asks is taken out, in a success as well, and before anything is cut."""
+    cloudlike.script = lambda request: answered(
+        status,
+        {
+            "error_code": "X",
+            "error_msg": request.headers,
+            "all": [str(request.headers), *request.headers.values()],
+            "job_id": str(request.headers),
+        },
+    )
+    client = huaweicloud(
+        emulator.url,
+        **WAYS[way],
+        projectId=CREDENTIALS.project_id,
+        endpoints={"iam": emulator.url, "modelarts": cloudlike.url},
+    )
+    reply = client.send(FIRE)
+    sent = cloudlike.seen[-1].headers
+    proofs = [sent.get(name, "") for name in ("x-auth-token", "x-security-token")]
+    proofs.append(sent.get("authorization", "").rpartition("Signature=")[2])
+    assert any(proofs)
+    for proof in filter(None, proofs):
+        assert proof not in repr(reply)
+        assert proof[:20] not in repr(reply)
+
+
 class TestProject:
     def test_it_is_looked_up_once_by_the_regions_name(self, huaweicloud: Connect, cloudlike: Any) -> None:
         cloudlike.script = projects({"id": "p9", "name": "eu-de"})

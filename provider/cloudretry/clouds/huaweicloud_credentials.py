@@ -275,10 +275,10 @@ class IdentityService:
             access = auth.get_auth_ref(keystone)
             return _ScopedToken(access.auth_token, access.project_id or ""), access.expires.timestamp()
         except exceptions.HttpError as error:
-            if error.http_status == 429 or error.http_status >= 500:
-                raise self._not_now(self._said(error.response)) from None
             words = self._said(error.response)
-            raise CredentialsError(f"{self._url} gave no token for huaweicloud.{whose}: {words} {remedy}") from None
+            if error.http_status == 429 or error.http_status >= 500:
+                raise self._not_now(words) from None
+            raise CredentialsError(f"{self._url} gave no token for huaweicloud.{whose}: {words}. {remedy}") from None
         except NoAnswer as error:
             raise self._not_now(str(error)) from None
         except (exceptions.ClientException, *_UNREADABLE):
@@ -357,7 +357,7 @@ class IdentityService:
     def _said(self, response: Any) -> str:
         """An answer's error, in the words in which any other is told."""
         answer = HttpAnswer(response.status_code, response.headers, response.content)
-        return str(read(answer, now=self._clock(), redact=self._redaction).error)
+        return str(read(answer, now=self._clock(), redact=self._redaction).error).rstrip(".")
 
     def _not_now(self, words: str) -> RequestNotSent:
         return RequestNotSent(f"{self._url} is needed to sign in and cannot be used now, so nothing was sent: {words}")
