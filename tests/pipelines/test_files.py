@@ -20,9 +20,12 @@ from cloudretry import config
 from cloudretry.actions import ACTIONS
 from cloudretry.durations import parse as seconds
 from cloudretry.inputs import check
+from cloudretry.schema import REPOSITORY
 from cloudretry.version import __version__
 
 WORKFLOWS = sorted((EXAMPLES / "github-actions").glob("*.yml"))
+OURS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+"""The workflows of this repository itself; the others are examples."""
 SCRIPTS = sorted((EXAMPLES / "scripts").iterdir())
 GITLAB = EXAMPLES / "gitlab-ci/.gitlab-ci.yml"
 DOCKERFILE = EXAMPLES / "docker/Dockerfile"
@@ -55,6 +58,7 @@ def steps(path: Path) -> Iterator[dict[str, Any]]:
 
 
 each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+each_of_ours = pytest.mark.parametrize("path", OURS, ids=lambda path: path.name)
 
 
 # --- what the tools say ---
@@ -70,7 +74,7 @@ def test_hadolint_has_nothing_against_the_dockerfile() -> None:
     assert tool("hadolint", "--failure-threshold", "style", DOCKERFILE) == (0, "")
 
 
-@each_workflow
+@pytest.mark.parametrize("path", WORKFLOWS + OURS, ids=lambda path: path.name)
 def test_a_workflow_fits_githubs_schema(path: Path) -> None:
     for schema in ("vendor.github-workflows", "custom.github-workflows-require-timeout"):
         code, said = tool("check-jsonschema", "--builtin-schema", schema, path)
@@ -84,7 +88,7 @@ def test_actionlint_has_nothing_against_the_workflows(tmp_path: Path) -> None:
     labels.write_text("self-hosted-runner:\n  labels: [cloudretry]\n", encoding="utf-8")
     shellcheck = Path(sys.executable).with_name("shellcheck")
     options = ("-config-file", labels, "-shellcheck", shellcheck, "-pyflakes", "", "-no-color")
-    assert tool("go", "run", ACTIONLINT, *options, *WORKFLOWS, **AS_THE_ENGINE) == (0, "")
+    assert tool("go", "run", ACTIONLINT, *options, *WORKFLOWS, *OURS, **AS_THE_ENGINE) == (0, "")
 
 
 def test_the_gitlab_pipeline_fits_gitlabs_schema() -> None:
@@ -116,13 +120,43 @@ def test_a_workflow_may_do_no_more_than_it_needs(path: Path) -> None:
             assert step["with"]["persist-credentials"] is False
 
 
-@each_workflow
+@pytest.mark.parametrize("path", WORKFLOWS + OURS, ids=lambda path: path.name)
 def test_every_action_is_pinned_and_no_expression_is_pasted_into_a_script(path: Path) -> None:
     for step in steps(path):
         if "uses" in step:
             assert re.fullmatch(r"[\w./-]+@(v\d+|[0-9a-f]{40})", step["uses"])
         else:
             assert "${{" not in step["run"]
+
+
+@each_of_ours
+def test_our_own_workflows_take_each_action_at_a_commit_and_name_its_release(path: Path) -> None:
+    used = re.findall(r"uses: (.*)", path.read_text(encoding="utf-8"))
+    assert [line for line in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line)] == []
+
+
+@each_of_ours
+def test_our_own_workflows_read_alone_and_only_what_publishes_may_do_more(path: Path) -> None:
+    document = workflow(path)
+    assert document["permissions"] == {"contents": "read"}
+    allowed = {name: set(job["permissions"]) for name, job in document["jobs"].items() if "permissions" in job}
+    publishing = {"pypi": {"id-token"}, "npm": {"id-token"}, "github": {"contents"}, "deploy": {"pages", "id-token"}}
+    assert allowed.items() <= publishing.items()
+    for step in steps(path):
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] is False
+
+
+def test_what_is_released_is_what_make_dist_builds() -> None:
+    (release,) = [path for path in OURS if path.name == "release.yml"]
+    ran = "\n".join(step.get("run", "") for step in steps(release))
+    assert "make dist\n" in ran
+    assert "dist/*" in ran
+    manifest = json.loads((ROOT / "sdk/nodejs/package.json").read_text(encoding="utf-8"))
+    packed = manifest["name"].removeprefix("@").replace("/", "-")
+    assert f"./dist/{packed}-*.tgz" in ran
+    assert (ROOT / "sdk/go.mod").read_text(encoding="utf-8").startswith(f"module {REPOSITORY.partition('//')[2]}/sdk\n")
+    assert "refs/tags/sdk/$GITHUB_REF_NAME" in ran
 
 
 @each_workflow
