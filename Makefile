@@ -18,8 +18,9 @@ help:
 	@echo 'make setup       the virtual environment and the Pulumi engine only'
 	@echo 'eval "$$(make -s env)"   give this shell the engine, the virtual environment and the plugin'
 
-# What builds the site is installed where it is needed, and nobody else waits for it.
-docs lint test test-fast: SETUP = --docs
+# What builds the site, the SDKs and the oldest engine is there where it is needed, and nobody else waits for it.
+docs lint test-fast: SETUP = --docs
+test: SETUP = --docs --gensdk --oldest-engine
 
 setup:
 	@$(PYTHON) tools/setup.py $(SETUP)

@@ -19,6 +19,9 @@ from cloudretry.actions import ACTIONS
 from cloudretry.emulator import CREDENTIALS, Emulator
 
 ROOT = Path(__file__).parents[2]
+PINNED, OLDEST = ROOT / ".engine/bin", ROOT / ".engine/oldest"
+"""The programs of the engine that all tests run on, and of the oldest that is supported."""
+
 STACK = "dev"
 LONGEST_COMMAND = 120.0
 """Seconds after which a command hangs."""
@@ -437,7 +440,7 @@ class Template:
         }
 
 
-def path_to_engine(folder: Path) -> str:
+def path_to_engine(folder: Path, engine: Path = PINNED) -> str:
     """The PATH of the tests: the environment, the engine, and a Python that answers a known question faster.
 
     For each program the language host asks Pip for all packages, to find plugins in them. Ours is named by its path in
@@ -450,7 +453,9 @@ def path_to_engine(folder: Path) -> str:
         f'#!/bin/sh\ncase "$*" in "-m pip list "*) echo "[]" ;; *) exec "{real}" "$@" ;; esac\n', encoding="utf-8"
     )
     python.chmod(0o755)
-    path = os.pathsep.join(map(str, (folder, ROOT / ".venv/bin", ROOT / ".engine/bin", os.environ["PATH"])))
+    if engine == OLDEST and not (OLDEST / "pulumi").exists():
+        raise RuntimeError("the oldest engine is not built: `python3 tools/setup.py --oldest-engine` does it")
+    path = os.pathsep.join(map(str, (folder, ROOT / ".venv/bin", engine, os.environ["PATH"])))
     if shutil.which("pulumi", path=path) is None:
         raise RuntimeError("these tests need the Pulumi CLI: `make setup` puts it into .engine/bin")
     return path

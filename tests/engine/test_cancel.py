@@ -22,6 +22,7 @@ SLOW = {
 }
 
 
+@pytest.mark.also_on_the_oldest_engine
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_cancelled_up_keeps_what_it_knows_and_the_next_up_goes_on_waiting(
     project: Project, number: signal.Signals
@@ -53,6 +54,7 @@ def test_a_cancelled_up_keeps_what_it_knows_and_the_next_up_goes_on_waiting(
     assert project.outputs("replication")["status"] == "Succeeded"
 
 
+@pytest.mark.also_on_the_oldest_engine
 def test_the_plugin_ends_by_itself_when_the_engine_is_killed(project: Project) -> None:
     waiting(project)
     with project.started("up", "--yes", "--skip-preview") as running:

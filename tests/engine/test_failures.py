@@ -20,6 +20,7 @@ def job(name: str, *after_retry: object, **more: object) -> dict[str, object]:
     return {"id": name, "state": "FULL_TRANSFER_FAILED", "afterRetry": list(after_retry) or [STARTS], **more}
 
 
+@pytest.mark.also_on_the_oldest_engine
 def test_a_failed_target_fails_the_up_and_is_all_that_the_next_up_fires(project: Project) -> None:
     project.emulator.set_scenario(
         {

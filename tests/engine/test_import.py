@@ -19,6 +19,7 @@ IDS = {
 }
 
 
+@pytest.mark.also_on_the_oldest_engine
 def test_an_import_fires_nothing_the_first_up_adopts_and_a_later_trigger_fires(project: Project) -> None:
     project.declare({})
     imported = project.import_(IDS)

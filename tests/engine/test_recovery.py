@@ -54,6 +54,7 @@ def killed_while_waiting(project: Project) -> None:
     project.emulator.set_state("slow", "FULL_TRANSFER_STARTED")
 
 
+@pytest.mark.also_on_the_oldest_engine
 def test_after_the_engine_was_killed(project: Project) -> None:
     killed_while_waiting(project)
 
@@ -103,6 +104,7 @@ def test_after_the_engine_was_killed_while_it_wrote_the_attributes(project: Proj
     assert project.newly_asked() == ["BatchRestoreTask"]
 
 
+@pytest.mark.also_on_the_oldest_engine
 def test_after_the_plugin_was_killed(project: Project) -> None:
     waiting(project)
     with project.started("up", "--yes", "--skip-preview") as running:

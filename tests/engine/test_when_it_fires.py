@@ -15,6 +15,7 @@ SIMULATION = {"simulation": FIVE["simulation"]}
 REPLICATION = {"replication": FIVE["replication"]}
 
 
+@pytest.mark.also_on_the_oldest_engine
 def test_a_create_fires_once_and_a_second_up_nothing(project: Project) -> None:
     project.declare(FIVE)
 
@@ -35,6 +36,7 @@ def test_a_create_fires_once_and_a_second_up_nothing(project: Project) -> None:
     assert project.newly_called() == []
 
 
+@pytest.mark.also_on_the_oldest_engine
 def test_a_changed_trigger_fires_its_resource_once_and_the_preview_names_the_trigger(project: Project) -> None:
     project.declare(with_triggers(FIVE, release="1", site="a"))
     project.up()
@@ -65,6 +67,7 @@ def test_a_changed_trigger_fires_its_resource_once_and_the_preview_names_the_tri
     assert project.newly_fired() == FIRED_ONCE - Counter(["jb1", "jb2"])
 
 
+@pytest.mark.also_on_the_oldest_engine
 def test_whatever_the_user_asks_for_fires(project: Project) -> None:
     fires = Counter({"1.scheduler": 1, "2.scheduler": 1})
     for trigger in ("a", "b", "a"):
@@ -83,6 +86,7 @@ def test_whatever_the_user_asks_for_fires(project: Project) -> None:
     assert len(project.newly_asked()) == 5
 
 
+@pytest.mark.also_on_the_oldest_engine
 def test_neither_a_refresh_nor_the_up_after_it_fires(project: Project) -> None:
     project.declare(FIVE)
     project.up()
@@ -102,6 +106,7 @@ def test_neither_a_refresh_nor_the_up_after_it_fires(project: Project) -> None:
     assert up.ops == dict.fromkeys(NAMES, "same")
 
 
+@pytest.mark.also_on_the_oldest_engine
 def test_a_destroy_calls_nothing_and_the_up_after_it_fires(project: Project) -> None:
     project.declare(FIVE)
     project.up()
@@ -119,6 +124,7 @@ def test_a_destroy_calls_nothing_and_the_up_after_it_fires(project: Project) -> 
     assert project.newly_fired() == FIRED_ONCE
 
 
+@pytest.mark.also_on_the_oldest_engine
 def test_an_added_target_fires_alone_and_a_removed_one_calls_nothing(project: Project) -> None:
     def declare(jobs: list[str], **inputs: object) -> None:
         replication = with_inputs(REPLICATION, jobs=[{"jobId": job} for job in jobs], **inputs)
@@ -144,6 +150,7 @@ def test_an_added_target_fires_alone_and_a_removed_one_calls_nothing(project: Pr
     assert project.outputs("replication")["generation"] == 1
 
 
+@pytest.mark.also_on_the_oldest_engine
 def test_another_identity_replaces_and_the_preview_says_so(project: Project) -> None:
     declared = {name: FIVE[name] for name in ("pool", "desktop")}
     project.declare(declared)

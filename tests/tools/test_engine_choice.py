@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from bootstrap import engine as engine_module
-from bootstrap.engine import Engine
+from bootstrap.engine import OLDEST_CLI, Engine
 from bootstrap.venv import Venv
 from bootstrap.work import ProgramError, SetupError, Work
 
@@ -110,8 +110,8 @@ def test_modules_out_of_reach_are_named_with_the_remedy(working_copy: Path, prog
 
 
 def test_a_cli_on_path_that_is_new_enough_is_used(working_copy: Path, programs: Programs) -> None:
-    found = cli(programs, "v3.200.0")
-    assert f"using Pulumi 3.200.0 from {found}" in make(working_copy)
+    found = cli(programs, "v3.230.0")
+    assert f"using Pulumi 3.230.0 from {found}" in make(working_copy)
     assert in_bin(working_copy) == set()
 
 
@@ -124,7 +124,7 @@ def test_a_cli_on_path_takes_the_place_of_one_that_was_built(working_copy: Path,
 
 
 def test_a_cli_on_path_is_asked_for_its_version_only_once(working_copy: Path, programs: Programs) -> None:
-    cli(programs, "v3.200.0")
+    cli(programs, "v3.230.0")
     make(working_copy)
     asked = programs.calls("pulumi version")
     make(working_copy)
@@ -132,16 +132,16 @@ def test_a_cli_on_path_is_asked_for_its_version_only_once(working_copy: Path, pr
 
 
 def test_when_the_cli_on_path_changes_the_choice_is_made_again(working_copy: Path, go: Programs) -> None:
-    cli(go, "v3.200.0")
+    cli(go, "v3.230.0")
     make(working_copy)
     cli(go, "v3.99.0  ")
-    assert "older than 3.200.0" in make(working_copy)
+    assert "older than 3.230.0" in make(working_copy)
     assert in_bin(working_copy) == BUILT
 
 
 def test_a_cli_on_path_that_is_too_old_is_passed_over_with_the_reason(working_copy: Path, go: Programs) -> None:
-    found = cli(go, "v3.199.0")
-    assert f"{found} is version 3.199.0, older than 3.200.0; it is not used" in make(working_copy)
+    found = cli(go, "v3.229.0")
+    assert f"{found} is version 3.229.0, older than 3.230.0; it is not used" in make(working_copy)
     assert in_bin(working_copy) == BUILT
 
 
@@ -209,12 +209,30 @@ def test_the_sdk_generator_is_built_for_a_cli_on_path_only_when_asked_for(workin
     assert gensdk == working_copy / ".engine/bin/gensdk"
 
 
+def test_the_oldest_supported_engine_is_built_beside_the_one_that_was_chosen(working_copy: Path, go: Programs) -> None:
+    cli(go, ".".join(map(str, OLDEST_CLI)))
+    make(working_copy)
+    engine = Engine(working_copy, Venv(working_copy))
+    engine.make_oldest(Work(io.StringIO()))
+    assert {path.name for path in engine.oldest.iterdir()} == BUILT - {"gensdk"}
+    assert in_bin(working_copy) == set()
+    calls = go.calls("")
+    engine.make_oldest(Work(io.StringIO()))
+    assert go.calls("") == calls
+
+
+def test_the_oldest_engine_that_is_tested_is_the_oldest_that_is_taken(working_copy: Path, go: Programs) -> None:
+    Engine(working_copy, Venv(working_copy)).make_oldest(Work(io.StringIO()))
+    (built,) = (call for call in go.calls("go build") if "cmd/pulumi " in f"{call} ")
+    assert f"version.Version=v{'.'.join(map(str, OLDEST_CLI))} " in built
+
+
 @pytest.mark.parametrize(
     ("version", "toolchain", "fault"),
     [
         ("go1.27", "local", None),
         ("go1.26.6", "local", None),
-        ("go1.26.5", "local", "Go 1.26.5 is too old.*Install Go 1.26.6 or newer, or the Pulumi CLI 3.200.0"),
+        ("go1.26.5", "local", "Go 1.26.5 is too old.*Install Go 1.26.6 or newer, or the Pulumi CLI 3.230.0"),
         ("go1.22.2", "auto", None),
         ("go1.20.14", "", "Go 1.20.14 is too old"),
     ],

@@ -33,7 +33,7 @@ def test_without_go_and_pulumi_the_remedy_is_one_line(working_copy: Path, progra
     assert ended.returncode == 1
     assert ended.stderr == (
         "setup: there is no Pulumi CLI to use, none can be downloaded here, and no Go to build one. "
-        "Install Go 1.26.6 or newer, or the Pulumi CLI 3.200.0 or newer, and run it again.\n"
+        "Install Go 1.26.6 or newer, or the Pulumi CLI 3.230.0 or newer, and run it again.\n"
     )
     assert not (working_copy / ".venv").exists()
 

@@ -19,9 +19,9 @@ from typing import Any
 from bootstrap.venv import Venv
 from bootstrap.work import ProgramError, SetupError, Work, replace_text
 
-OLDEST_CLI = (3, 200, 0)
-"""The oldest CLI that is taken from PATH: the floor of the Python SDK in pyproject.toml, and new enough to
-refresh a resource before an update when its provider asks for that, also after a failed run."""
+OLDEST_CLI = (3, 230, 0)
+"""The oldest CLI that is supported, and so taken from PATH: the one that tools/engine/oldest pins, on which the core of
+the engine's tests runs."""
 
 _INSTALLER = "https://get.pulumi.com/install.sh"
 _PROBE = 4.0  # seconds until the installer's host counts as out of reach
@@ -48,7 +48,9 @@ class GoModule:
 
 _SDK = "github.com/pulumi/pulumi/sdk/v3"
 _GENSDK = GoModule("cli", ("./gensdk",))
-_CLI = GoModule("cli", ("github.com/pulumi/pulumi/pkg/v3/cmd/pulumi", *_GENSDK.programs))
+_PULUMI = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
+_CLI = GoModule("cli", (_PULUMI, *_GENSDK.programs))
+_OLDEST = GoModule("oldest", (_PULUMI,))
 _HOSTS = GoModule(
     "hosts",
     (f"{_SDK}/python/cmd/pulumi-language-python", f"{_SDK}/nodejs/cmd/pulumi-language-nodejs"),
@@ -62,22 +64,27 @@ _SCRIPTS = (
 
 
 class Engine:
-    """`.engine` of a working copy: `bin/` with the programs, and a record of where they are from."""
+    """`.engine` of a working copy: `bin/` with the programs, and a record of where they are from.
+
+    For tests, `oldest/` has the programs of the oldest supported release.
+    """
 
     def __init__(self, root: Path, venv: Venv) -> None:
         self.path = root / ".engine"
         self.bin = self.path / "bin"
+        self.oldest = self.path / "oldest"
         self._sources = root / "tools" / "engine"
         self._venv = venv
         self._stamp = self.path / "made-from.json"
         self._gensdk_stamp = self.path / "gensdk.json"
+        self._oldest_stamp = self.path / "oldest.json"
 
     def is_fresh(self) -> bool:
         """Whether a CLI is there that is still the one that was chosen."""
         recorded = _read(self._stamp)
         if recorded.get("kind") == "path":
             return recorded == _on_path_record(Path(recorded["cli"]), recorded["version"])
-        return recorded.get("sources") == self._sources_hash() and os.access(self.bin / "pulumi", os.X_OK)
+        return recorded.get("sources") == self._hash(_CLI, _HOSTS) and os.access(self.bin / "pulumi", os.X_OK)
 
     def make(self, work: Work, venv_is_made: threading.Event) -> None:
         """Find, fetch or build it. Raises SetupError."""
@@ -108,19 +115,40 @@ class Engine:
         with self._alone(work):
             if self._gensdk_is_fresh(gensdk):
                 return gensdk
-            fault = _fault_of_go(self._go_version_needed())
-            if fault is not None:
-                raise SetupError(fault)
+            self._require_go()
             work.say("building the SDK generator from source, once")
-            self._build(work, "SDK generator", _GENSDK)
+            self._build(work, "SDK generator", _GENSDK, self.bin, self._pinned_version(_CLI))
             self._record_gensdk()
         return gensdk
 
     def _gensdk_is_fresh(self, gensdk: Path) -> bool:
-        return _read(self._gensdk_stamp).get("sources") == self._sources_hash() and os.access(gensdk, os.X_OK)
+        return _read(self._gensdk_stamp).get("sources") == self._hash(_CLI, _HOSTS) and os.access(gensdk, os.X_OK)
 
     def _record_gensdk(self) -> None:
-        replace_text(self._gensdk_stamp, json.dumps({"sources": self._sources_hash()}))
+        replace_text(self._gensdk_stamp, json.dumps({"sources": self._hash(_CLI, _HOSTS)}))
+
+    def make_oldest(self, work: Work) -> None:
+        """Build the oldest supported release, whichever way the CLI came. Raises SetupError."""
+        if self._oldest_is_fresh():
+            return
+        with self._alone(work):
+            if self._oldest_is_fresh():
+                return
+            self._require_go()
+            version = self._pinned_version(_OLDEST)
+            work.say(f"building Pulumi {version} too, the oldest that is supported, once: about three minutes more")
+            shutil.rmtree(self.oldest, ignore_errors=True)
+            self._build_release(work, _OLDEST, self.oldest)
+            replace_text(self._oldest_stamp, json.dumps({"sources": self._hash(_OLDEST, _HOSTS)}))
+
+    def _oldest_is_fresh(self) -> bool:
+        recorded = _read(self._oldest_stamp).get("sources")
+        return recorded == self._hash(_OLDEST, _HOSTS) and os.access(self.oldest / "pulumi", os.X_OK)
+
+    def _require_go(self) -> None:
+        fault = _fault_of_go(self._go_version_needed())
+        if fault is not None:
+            raise SetupError(fault)
 
     def _alone(self, work: Work) -> AbstractContextManager[None]:
         return work.alone(self.path / "engine.lock", "another set-up makes the Pulumi engine; waiting for it")
@@ -149,35 +177,38 @@ class Engine:
         except ProgramError:
             work.say("Pulumi's installer did not work here; building from source instead")
             return None
-        self._move_in(stage / "bin")
+        _move_in(stage / "bin", self.bin)
         shutil.rmtree(stage)
-        return {"kind": "installer", "sources": self._sources_hash()}
+        return {"kind": "installer", "sources": self._hash(_CLI, _HOSTS)}
 
     def _from_source(self, work: Work) -> dict[str, Any]:
-        fault = _fault_of_go(self._go_version_needed())
-        if fault is not None:
-            raise SetupError(fault)
+        self._require_go()
         work.say("building the Pulumi engine from source, once: about three minutes on two cores")
-        work.together(
-            lambda: self._build(work, "Pulumi engine", _CLI),
-            lambda: self._build(work, "language hosts", _HOSTS),
-        )
-        where = ["go", "list", "-m", "-f", "{{.Dir}}", _SDK]
-        module = work.run("go list", where, cwd=self._sources / _CLI.folder, env=_go_environment()).strip()
-        stage = self._new_stage()
-        for script in _SCRIPTS:
-            target = stage / Path(script).name
-            shutil.copyfile(Path(module) / script, target)
-            target.chmod(0o755)
-        self._move_in(stage)
+        self._build_release(work, _CLI, self.bin)
         self._record_gensdk()
         work.say("the Pulumi engine is ready")
-        return {"kind": "source", "sources": self._sources_hash()}
+        return {"kind": "source", "sources": self._hash(_CLI, _HOSTS)}
 
-    def _build(self, work: Work, what: str, module: GoModule) -> None:
+    def _build_release(self, work: Work, cli: GoModule, target: Path) -> None:
+        """Put a CLI, the language hosts and the scripts that they start into a folder."""
+        version = self._pinned_version(cli)
+        work.together(
+            lambda: self._build(work, "Pulumi engine", cli, target, version),
+            lambda: self._build(work, "language hosts", _HOSTS, target, version),
+        )
+        where = ["go", "list", "-m", "-f", "{{.Dir}}", _SDK]
+        module = work.run("go list", where, cwd=self._sources / cli.folder, env=_go_environment()).strip()
         stage = self._new_stage()
-        version = f"-X {_SDK}/go/common/version.Version=v{self._pinned_version()}"
-        build = ["go", "build", "-v", "-ldflags", f"-s -w {version}", "-o", f"{stage}{os.sep}"]
+        for script in _SCRIPTS:
+            copy = stage / Path(script).name
+            shutil.copyfile(Path(module) / script, copy)
+            copy.chmod(0o755)
+        _move_in(stage, target)
+
+    def _build(self, work: Work, what: str, module: GoModule, target: Path, version: str) -> None:
+        stage = self._new_stage()
+        named = f"-X {_SDK}/go/common/version.Version=v{version}"
+        build = ["go", "build", "-v", "-ldflags", f"-s -w {named}", "-o", f"{stage}{os.sep}"]
         try:
             work.run(
                 what,
@@ -194,7 +225,7 @@ class Engine:
                     "what is built is kept."
                 ) from error
             raise
-        self._move_in(stage)
+        _move_in(stage, target)
 
     def _new_stage(self) -> Path:
         stage = self.path / f"stage-{os.getpid()}-{threading.get_ident()}"
@@ -202,32 +233,34 @@ class Engine:
         stage.mkdir(parents=True)
         return stage
 
-    def _move_in(self, stage: Path) -> None:
-        self.bin.mkdir(parents=True, exist_ok=True)
-        for program in stage.iterdir():
-            program.replace(self.bin / program.name)
-        shutil.rmtree(stage)
-
-    def _sources_hash(self) -> str:
+    def _hash(self, *modules: GoModule) -> str:
         sources = hashlib.sha256()
-        for path in sorted(self._sources.rglob("*")):
-            if path.is_file():
-                sources.update(path.relative_to(self._sources).as_posix().encode() + b"\0")
-                sources.update(path.read_bytes() + b"\0")
+        for module in modules:
+            for path in sorted((self._sources / module.folder).rglob("*")):
+                if path.is_file():
+                    sources.update(path.relative_to(self._sources).as_posix().encode() + b"\0")
+                    sources.update(path.read_bytes() + b"\0")
         return sources.hexdigest()
 
     def _go_version_needed(self) -> tuple[int, ...]:
-        found = re.search(r"^go (\S+)$", self._go_mod(), re.MULTILINE)
+        found = re.search(r"^go (\S+)$", self._go_mod(_CLI), re.MULTILINE)
         return _version(found.group(1)) if found else ()
 
-    def _pinned_version(self) -> str:
-        found = re.search(rf"{re.escape(_SDK)} v(\S+)", self._go_mod())
+    def _pinned_version(self, module: GoModule) -> str:
+        found = re.search(rf"{re.escape(_SDK)} v(\S+)", self._go_mod(module))
         if found is None:
-            raise SetupError(f"{self._sources / 'cli' / 'go.mod'} names no version of {_SDK}")
+            raise SetupError(f"{self._sources / module.folder / 'go.mod'} names no version of {_SDK}")
         return found.group(1)
 
-    def _go_mod(self) -> str:
-        return (self._sources / "cli" / "go.mod").read_text(encoding="utf-8")
+    def _go_mod(self, module: GoModule) -> str:
+        return (self._sources / module.folder / "go.mod").read_text(encoding="utf-8")
+
+
+def _move_in(stage: Path, target: Path) -> None:
+    target.mkdir(parents=True, exist_ok=True)
+    for program in stage.iterdir():
+        program.replace(target / program.name)
+    shutil.rmtree(stage)
 
 
 def _good_cli_on_path(engine: Path) -> tuple[Path | None, str]:

@@ -29,6 +29,7 @@ def main() -> int:
     parser.add_argument("--docs", action="store_true", help="install what builds the site too")
     parser.add_argument("--bench", action="store_true", help="install what the benchmark needs too")
     parser.add_argument("--gensdk", action="store_true", help="make sure of the SDK generator too")
+    parser.add_argument("--oldest-engine", action="store_true", help="build the oldest supported engine too, for tests")
     parser.add_argument(
         "--print-env",
         choices=("sh", "json"),
@@ -45,6 +46,8 @@ def main() -> int:
         _make(work, venv, None if options.no_engine else engine)
         if options.gensdk:
             engine.make_gensdk(work)
+        if options.oldest_engine:
+            engine.make_oldest(work)
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
         return 1
