@@ -11,7 +11,7 @@ pytestmark = pytest.mark.engine
 
 TRIGGER = "planted-trigger-60c1"
 OTHER_TRIGGER = "planted-trigger-94fe"
-ALL_OF_IT = ("--logtostderr", "--logflow", "-v=9", "--debug")
+ALL_OF_IT = ("--logflow", "-v=9", "--debug")
 SIMULATION = {"simulation": FIVE["simulation"]}
 
 
