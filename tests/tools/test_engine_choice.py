@@ -221,6 +221,19 @@ def test_the_oldest_supported_engine_is_built_beside_the_one_that_was_chosen(wor
     assert go.calls("") == calls
 
 
+def test_without_go_the_set_up_says_what_cannot_be_built_though_a_cli_is_there(
+    working_copy: Path, programs: Programs
+) -> None:
+    cli(programs, "v3.240.0")
+    engine = Engine(working_copy, Venv(working_copy))
+    with pytest.raises(
+        SetupError, match=r"the SDK generator is built from source, and there is no Go\. Install Go [\d.]+"
+    ):
+        engine.make_gensdk(Work(io.StringIO()))
+    with pytest.raises(SetupError, match=r"the oldest supported Pulumi engine is built from source"):
+        engine.make_oldest(Work(io.StringIO()))
+
+
 def test_the_oldest_engine_that_is_tested_is_the_oldest_that_is_taken(working_copy: Path, go: Programs) -> None:
     Engine(working_copy, Venv(working_copy)).make_oldest(Work(io.StringIO()))
     (built,) = (call for call in go.calls("go build") if "cmd/pulumi " in f"{call} ")

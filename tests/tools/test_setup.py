@@ -203,7 +203,7 @@ def test_ci_runs_lint_types_and_every_test_with_nobody_at_the_keyboard(working_c
     assert ended.stdout.endswith("typed: ''\n3 passed\n")
     ran = [call if call.startswith("setup") else " ".join(call.split()[:2]) for call in stubbed.calls("")]
     assert ran == [
-        "setup --docs",
+        "setup --docs --gensdk --oldest-engine",
         "setup --no-engine --docs",
         "ruff check",
         "ruff format",

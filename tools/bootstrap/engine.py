@@ -46,6 +46,7 @@ class GoModule:
     programs: tuple[str, ...]
 
 
+_ENGINE = "the Pulumi engine"
 _SDK = "github.com/pulumi/pulumi/sdk/v3"
 _GENSDK = GoModule("cli", ("./gensdk",))
 _PULUMI = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
@@ -103,7 +104,7 @@ class Engine:
         """Fail at once, before anything slow, if no way to an engine is open. Raises SetupError."""
         if self.is_fresh() or _good_cli_on_path(self.path)[0] is not None:
             return
-        fault = _fault_of_go(self._go_version_needed())
+        fault = _fault_of_go(self._go_version_needed(), _ENGINE, or_cli=True)
         if fault is not None and not _installer_is_reachable():
             raise SetupError(fault)
 
@@ -115,7 +116,7 @@ class Engine:
         with self._alone(work):
             if self._gensdk_is_fresh(gensdk):
                 return gensdk
-            self._require_go()
+            self._require_go("the SDK generator")
             work.say("building the SDK generator from source, once")
             self._build(work, "SDK generator", _GENSDK, self.bin, self._pinned_version(_CLI))
             self._record_gensdk()
@@ -134,7 +135,7 @@ class Engine:
         with self._alone(work):
             if self._oldest_is_fresh():
                 return
-            self._require_go()
+            self._require_go("the oldest supported Pulumi engine")
             version = self._pinned_version(_OLDEST)
             work.say(f"building Pulumi {version} too, the oldest that is supported, once: about three minutes more")
             shutil.rmtree(self.oldest, ignore_errors=True)
@@ -145,8 +146,8 @@ class Engine:
         recorded = _read(self._oldest_stamp).get("sources")
         return recorded == self._hash(_OLDEST, _HOSTS) and os.access(self.oldest / "pulumi", os.X_OK)
 
-    def _require_go(self) -> None:
-        fault = _fault_of_go(self._go_version_needed())
+    def _require_go(self, what: str, *, or_cli: bool = False) -> None:
+        fault = _fault_of_go(self._go_version_needed(), what, or_cli=or_cli)
         if fault is not None:
             raise SetupError(fault)
 
@@ -182,7 +183,7 @@ class Engine:
         return {"kind": "installer", "sources": self._hash(_CLI, _HOSTS)}
 
     def _from_source(self, work: Work) -> dict[str, Any]:
-        self._require_go()
+        self._require_go(_ENGINE, or_cli=True)
         work.say("building the Pulumi engine from source, once: about three minutes on two cores")
         self._build_release(work, _CLI, self.bin)
         self._record_gensdk()
@@ -331,12 +332,19 @@ def _installer_is_reachable() -> bool:
     return reachable.is_set()
 
 
-def _fault_of_go(needed: tuple[int, ...]) -> str | None:
-    """Why the engine cannot be built with the Go of this machine, with the remedy; None if it can."""
-    oldest, cli = ".".join(map(str, needed)), ".".join(map(str, OLDEST_CLI))
-    remedy = f"Install Go {oldest} or newer, or the Pulumi CLI {cli} or newer, and run it again."
+def _fault_of_go(needed: tuple[int, ...], what: str, *, or_cli: bool) -> str | None:
+    """Why this cannot be built with the Go of this machine, with the remedy; None if it can.
+
+    ``or_cli`` says that a Pulumi CLI would do as well.
+    """
+    remedy = f"Install Go {'.'.join(map(str, needed))} or newer"
+    if or_cli:
+        remedy += f", or the Pulumi CLI {'.'.join(map(str, OLDEST_CLI))} or newer"
+    remedy += ", and run it again."
     if shutil.which("go") is None:
-        return f"there is no Pulumi CLI to use, none can be downloaded here, and no Go to build one. {remedy}"
+        if or_cli:
+            return f"there is no Pulumi CLI to use, none can be downloaded here, and no Go to build one. {remedy}"
+        return f"{what} is built from source, and there is no Go. {remedy}"
     try:
         answer = subprocess.run(
             ["go", "env", "GOVERSION", "GOTOOLCHAIN"],
@@ -353,7 +361,7 @@ def _fault_of_go(needed: tuple[int, ...]) -> str | None:
     fetches_newer = version >= (1, 21, 0) and toolchain.strip() not in ("local", "path")
     if version >= needed or fetches_newer:
         return None
-    return f"Go {version_line.removeprefix('go')} is too old to build the Pulumi engine. {remedy}"
+    return f"Go {version_line.removeprefix('go')} is too old to build {what}. {remedy}"
 
 
 def _go_environment() -> Mapping[str, str]:
