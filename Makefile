@@ -1,14 +1,17 @@
 # The Python that the virtual environment is made from, and how many tests run at once: engine tests mostly wait.
 PYTHON ?= python3
 JOBS ?= 4
+# The Pythons of `make test-pythons`.
+PYTHONS ?= python3.11 python3.12 python3.13
 
 .DEFAULT_GOAL := help
-.PHONY: help setup venv env demo lint test test-fast chaos bench sdk docs dist
+.PHONY: help setup venv env demo lint test test-fast test-pythons chaos bench sdk docs dist
 
 help:
 	@echo 'make demo        set everything up and watch five retries fire, once each, on the emulator'
 	@echo 'make test        lint, types and every test'
 	@echo 'make test-fast   the same without the tests that drive the Pulumi engine'
+	@echo 'make test-pythons   those fast tests on each supported Python (PYTHONS="python3.12 python3.13")'
 	@echo 'make chaos       1000 runs with kills, faults and corrections, judged by the effects (CHAOS="--runs 50 --seed 2")'
 	@echo 'make bench       what it costs, beside others, into docs/benchmark.md (BENCH="--quick" for a look)'
 	@echo 'make lint        lint, format and types only'
@@ -19,7 +22,7 @@ help:
 	@echo 'eval "$$(make -s env)"   give this shell the engine, the virtual environment and the plugin'
 
 # What builds the site, the SDKs and the oldest engine is there where it is needed, and nobody else waits for it.
-docs lint test-fast: SETUP = --docs
+docs lint test-fast test-pythons: SETUP = --docs
 test: SETUP = --docs --gensdk --oldest-engine
 
 setup:
@@ -47,6 +50,15 @@ test: setup lint
 
 test-fast: lint
 	.venv/bin/pytest -n $(JOBS) --dist worksteal -m 'not engine'
+
+test-pythons: venv
+	@set -e; for python in $(PYTHONS); do \
+	    version=$$($$python -c 'import sys; print("%d.%d" % sys.version_info[:2])'); \
+	    echo "--- Python $$version"; \
+	    $$python -m venv .cloudretry/pythons/$$version; \
+	    .cloudretry/pythons/$$version/bin/pip install --quiet --editable '.[dev,docs,witness]'; \
+	    .cloudretry/pythons/$$version/bin/pytest -n $(JOBS) --dist worksteal -m 'not engine'; \
+	done
 
 chaos: setup
 	.venv/bin/python tools/chaos.py $(CHAOS)
