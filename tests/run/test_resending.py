@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from cloudretry import lifecycle
+from cloudretry.actions import ACTIONS
+from cloudretry.clock import SystemClock
 from cloudretry.errors import CredentialsError
+from cloudretry.lifecycle import Circumstances
 from cloudretry.model import Answer, Reply, Request, Target
-from support import World
-from support.samples import EHPC, GOOD, SAMPLES, Sample, drs
+from support import FakeCloud, World
+from support.engine import FakeBackend
+from support.samples import DRS, EHPC, GOOD, SAMPLES, Sample, drs
 
 
 def fire_with(how: str = "answer", **fault: Any) -> tuple[World, Any]:
@@ -218,6 +226,34 @@ def test_the_time_allowed_ends_the_pauses_too() -> None:
     assert (step.posts, world["status"]) == (1, "Failed")
     assert "slow down" in step.failure
     assert world.up().fired == ["jb1"]
+
+
+@pytest.mark.parametrize("what", ["fire", "look"])
+def test_the_time_allowed_ends_a_call_that_is_not_answered(what: str) -> None:
+    released = threading.Event()
+
+    class Slow(FakeCloud):
+        def send(self, request: Request, leaving: Callable[[], None] | None = None) -> Reply:
+            reply = super().send(request, leaving)
+            if (leaving is not None) is (what == "fire"):
+                released.wait(20)
+            return reply
+
+    clock = SystemClock()
+    cloud = Slow(clock)
+    cloud.add("jb1", "FULL_TRANSFER_FAILED", [("STARTJOBING", 0)])
+    action, circumstances = ACTIONS[DRS], Circumstances(timeout=0.4, jitter=lambda: 0.0)
+    with ThreadPoolExecutor() as executor:
+        began = clock.monotonic()
+        backend = FakeBackend(clock, cloud, executor)
+        done = asyncio.run(lifecycle.create(action, {"jobs": [{"jobId": "jb1"}]}, backend, circumstances))
+        took = clock.monotonic() - began
+        released.set()
+    assert took < 5
+    (result,) = done.outputs["results"]
+    assert (len(cloud.fires), result["attempts"]) == (1, 1)
+    assert result["status"] == ("Unknown" if what == "fire" else "InProgress")
+    assert done.failure
 
 
 def test_a_cancel_ends_the_pauses_too() -> None:

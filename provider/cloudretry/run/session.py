@@ -20,6 +20,9 @@ __all__ = ["Session"]
 
 T = TypeVar("T")
 
+LAST = 1.0
+"""Seconds after the end of a run's time in which its last call may still end."""
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
@@ -57,27 +60,37 @@ class Session:
         executor = self.asker.ledger.executor if self.asker is not None else self.executor
         return await asyncio.get_running_loop().run_in_executor(executor, function, *arguments)
 
+    @property
+    def allowed(self) -> float:
+        """Seconds that a call may still take: the last one begins when the time is over."""
+        return max(self.remaining, 0.0) + LAST
+
     async def blocking(
-        self, function: Callable[..., T], *arguments: Any, patience: Callable[[], float] = lambda: 0.0
+        self, function: Callable[..., T], *arguments: Any, patience: Callable[[], float] | None = None
     ) -> T:
         """Run a call that blocks on the network, off the event loop.
 
         Once the run is cancelled the call has the seconds that ``patience`` says then; after that it is left to itself.
+        With ``patience``, the call belongs to this run alone, and the end of its time counts as well.
 
-        :raises NoAnswer: the run was cancelled before the call ended.
+        :raises NoAnswer: the run had ended before the call did.
         """
         work = self.executor.submit(function, *arguments)
         calling = asyncio.wrap_future(work)
         cancelling = asyncio.ensure_future(self.cancelled.wait())
         try:
             either: set[asyncio.Future[Any]] = {calling, cancelling}
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if not calling.done():
-                await asyncio.wait({calling}, timeout=patience())
+            ends = max(self.remaining, 0.0) if patience else None
+            await asyncio.wait(either, timeout=ends, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done() and patience is not None:
+                seconds = patience()
+                await asyncio.wait({calling}, timeout=seconds if self.cancelled.is_set() else min(seconds, LAST))
         finally:
             cancelling.cancel()
-        if not calling.done():
+        if not work.done():
             calling.add_done_callback(lambda call: call.cancelled() or call.exception())
             work.cancel()
-            raise NoAnswer("cancelled before the answer came")
-        return calling.result()
+            if self.cancelled.is_set():
+                raise NoAnswer("cancelled before the answer came")
+            raise NoAnswer("the time was over before the answer came")
+        return await calling

@@ -14,7 +14,7 @@ from itertools import repeat
 from typing import Any
 
 from cloudretry.actions import Action
-from cloudretry.errors import CloudRefused, CloudRetryError, Defect
+from cloudretry.errors import CloudRefused, CloudRetryError, Defect, NoAnswer
 from cloudretry.ledger import Word
 from cloudretry.model import Observation, Result, StateClass, Status, Target
 from cloudretry.run.looker import Seen
@@ -174,7 +174,10 @@ async def look(session: Session, targets: Sequence[Target], *, within: float = 0
 
     :raises CloudRetryError: a status call failed.
     """
-    seen = await _look_within(session, targets, within)
+    try:
+        seen = await asyncio.wait_for(_look_within(session, targets, within), session.allowed)
+    except TimeoutError:
+        raise NoAnswer("the time was over before the status call was answered") from None
     for answer in seen.values():
         if isinstance(answer, CloudRetryError):
             raise answer
@@ -222,12 +225,12 @@ async def watch(session: Session, targets: Sequence[Watched]) -> list[Result]:
 
 
 async def _next_look(session: Session, waiting: Mapping[str, Watched], seconds: float) -> Seen:
-    """What is seen within this time; nothing once the run is cancelled."""
+    """What is seen within this time; nothing once the run is cancelled, or its time is over."""
     looking = asyncio.ensure_future(_look_within(session, [item.target for item in waiting.values()], seconds))
     cancelling = asyncio.ensure_future(session.cancelled.wait())
     either: set[asyncio.Future[Any]] = {looking, cancelling}
     try:
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(either, timeout=session.allowed, return_when=asyncio.FIRST_COMPLETED)
         return looking.result() if looking.done() else {}
     finally:
         for task in either:
