@@ -15,6 +15,7 @@ from typing import Any
 
 from cloudretry.actions import Action
 from cloudretry.actions.base import SuccessPolicy
+from cloudretry.errors import CloudRetryError
 from cloudretry.model import Place, Result, Status, rfc3339
 
 __all__ = [
@@ -111,6 +112,20 @@ class Record:
 
     @classmethod
     def from_outputs(cls, action: Action[Any], outputs: Mapping[str, Any]) -> Record:
+        """The record in a resource's outputs.
+
+        :raises CloudRetryError: they are not what :meth:`to_outputs` makes.
+        """
+        try:
+            return cls._read(action, outputs)
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError):
+            raise CloudRetryError(
+                "the resource's state is not what the provider writes, so it does not say what was fired. If it was "
+                "edited, put it right, or remove the resource from the state and import it, which fires nothing"
+            ) from None
+
+    @classmethod
+    def _read(cls, action: Action[Any], outputs: Mapping[str, Any]) -> Record:
         inputs = {
             name: outputs[name]
             for name in (
@@ -118,7 +133,12 @@ class Record:
             )
             if name not in PLACE and outputs.get(name) is not None
         }
-        results = [Result.from_state(item) for item in outputs.get("results") or ()]
+        if action.target_list is not None:
+            name, key = action.target_list
+            _items(inputs, name, Mapping if key else str)
+        if not isinstance(inputs.get("triggers", {}), Mapping):
+            raise TypeError("triggers")
+        results = [Result.from_state(item) for item in _items(outputs, "results", Mapping)]
         region, project_id = (str(outputs.get(name) or "") for name in PLACE)
         place = Place(region, project_id, str(inputs.get(action.container_property, "")))
         life, _, run = str(outputs.get(LIFE) or _life_of_old(outputs)).partition("/")
@@ -129,14 +149,21 @@ class Record:
             generation=int(outputs["generation"]),
             results={result.target: result for result in results},
             fired_at=outputs.get("firedAt"),
-            fire_ids=tuple(outputs.get("fireIds") or ()),
-            request_ids=tuple(outputs.get("requestIds") or ()),
+            fire_ids=tuple(_items(outputs, "fireIds", str)),
+            request_ids=tuple(_items(outputs, "requestIds", str)),
             emulator=bool(outputs.get("emulator")),
-            history=tuple(outputs.get("history") or ()),
+            history=tuple(_items(outputs, "history", Mapping)),
             life=life,
             unseen=bool(outputs.get(UNSEEN)),
             run=int(run),
         )
+
+
+def _items(outputs: Mapping[str, Any], name: str, kind: type) -> Sequence[Any]:
+    items = outputs.get(name) or ()
+    if not isinstance(items, list | tuple) or not all(isinstance(item, kind) for item in items):
+        raise TypeError(name)
+    return items
 
 
 def _life_of_old(outputs: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ import pickle
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from pulumi.runtime.proto import provider_pb2, status_pb2
 from cloudretry.actions import ACTIONS
 from cloudretry.config import load
 from cloudretry.emulator import CREDENTIALS, Emulator
-from cloudretry.plugin.marshal import Secret
+from cloudretry.plugin.marshal import Secret, plain
 from pulumi_cloudretry.dynamic.provider import ActionProvider
 from support.echo import ALICLOUD, ENVIRONMENT_OF, HUAWEICLOUD_WAYS, PLANTED, Echo, configuration, places_of_planted
 
@@ -125,6 +126,15 @@ def go_through_everything(seen: Seen, config: Mapping[str, Any]) -> None:
     stub = seen.plugin.stub
     struct = to_struct(config)
     seen.call("CheckConfig", stub.CheckConfig, provider_pb2.CheckRequest(urn=urn("pulumi:providers:x"), news=struct))
+    for section, slip in product(
+        ("huaweicloud", "alicloud"), ({"region": "EU-DE"}, {"regoin": "x"}, {"endpoints": ["x"]})
+    ):
+        given = plain(config)[section]
+        beside = {**(json.loads(given) if isinstance(given, str) else given), **slip}
+        wrong = to_struct({**config, section: beside, "readTimeout": Secret(PLANTED["trigger"])})
+        request = provider_pb2.CheckRequest(urn=urn("pulumi:providers:x"), news=wrong)
+        assert stub.CheckConfig(request).failures
+        seen.call("CheckConfig of a slip", stub.CheckConfig, request)
     seen.call("DiffConfig", stub.DiffConfig, provider_pb2.DiffRequest(olds=to_struct({}), news=struct))
     seen.call("Configure", stub.Configure, provider_pb2.ConfigureRequest(args=struct, acceptSecrets=True))
     for token, (inputs, identifier) in FIVE.items():
@@ -132,6 +142,8 @@ def go_through_everything(seen: Seen, config: Mapping[str, Any]) -> None:
         new = {**inputs, "triggers": {"a": Secret(PLANTED["trigger"])}}
         seen.call("Check", stub.Check, provider_pb2.CheckRequest(urn=urn(token), news=to_struct(old)))
         wrong = {**old, "maxAttempts": Secret(PLANTED["trigger"]), "unknownInput": Secret(PLANTED["trigger"])}
+        secret = Secret(PLANTED["trigger"])
+        wrong |= {"cooldown": secret, "fireWhen": [secret], "region": {"a": secret}, "onUnknown": Secret([secret])}
         seen.call("Check", stub.Check, provider_pb2.CheckRequest(urn=urn(token), news=to_struct(wrong)))
         preview = provider_pb2.CreateRequest(urn=urn(token), properties=to_struct(old), preview=True)
         seen.call("Create preview", stub.Create, preview)
@@ -177,6 +189,24 @@ def test_a_cloud_that_repeats_everything_gives_nothing_away(
     assert "X.1" in "".join(kept.values())  # the clouds' words came through
     assert "DEBUG" in next(words for where, words in kept.items() if where.endswith("stderr"))
     assert places_of_planted(kept) == []
+
+
+def test_keys_of_a_profile_are_given_away_by_nothing(watch: Callable[..., Seen], echo: Echo) -> None:
+    seen = watch()
+    file = seen.folder / "profiles.json"
+    profile = {
+        "name": "default",
+        "mode": "AKSK",
+        "accessKeyId": "AKPLANTED",
+        "secretAccessKey": PLANTED["secretKey"],
+        "securityToken": PLANTED["securityToken"],
+        "region": "eu-de",
+    }
+    file.write_text(json.dumps({"current": "default", "profiles": [profile]}), encoding="utf-8")
+    go_through_everything(seen, configuration(echo, {"sharedConfigFile": str(file)}))
+    assert any("/batch-retry-task" in path for path in echo.asked)
+    file.unlink()
+    assert places_of_planted(seen.end()) == []
 
 
 @pytest.mark.parametrize("way", ["password", "application credential", "agency"])

@@ -190,6 +190,7 @@ def test_an_order_of_targets_or_a_null_is_no_difference(plugin: Plugin, state: d
         (["triggers.*"], {"jobs[2].jobId"}),
         (["jobs[2].jobId"], {"triggers.release", 'triggers["a.b"]', "jobs[2].jobId"}),
         (["triggers[*]"], {"jobs[2].jobId"}),
+        (["status", "results[0].status", "nothing"], {"triggers.release", 'triggers["a.b"]', "jobs[2].jobId"}),
         (["", "[", '["'], {"triggers.release", 'triggers["a.b"]', "jobs[2].jobId"}),
         (["nothing.of[0].this"], {"triggers.release", 'triggers["a.b"]', "jobs[2].jobId"}),
     ],

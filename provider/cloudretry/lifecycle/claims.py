@@ -8,7 +8,7 @@ from typing import Any
 
 from cloudretry.actions import Action
 from cloudretry.errors import InvalidInput
-from cloudretry.inputs import Unknown, named_targets, property_path
+from cloudretry.inputs import named_targets, property_path
 from cloudretry.model import Place
 
 __all__ = ["Claims"]
@@ -30,7 +30,8 @@ class Claims:
         region = values.get("region") or inherited.region
         project = values.get("projectId") or (inherited.project_id if region == inherited.region else "")
         place = (region, project, values.get(action.container_property))
-        if any(isinstance(part, Unknown) for part in place):
+        if not all(part is None or isinstance(part, str) for part in place):
+            # Not known yet, or a finding of check.
             return []
         taken = []
         with self._lock:

@@ -35,8 +35,8 @@ async def read(
     """
     if not outputs.get("status"):
         return await _import(action, identifier, backend, circumstances)
-    await note_saved(backend, action, outputs)
     record = Record.from_outputs(action, outputs)
+    await note_saved(backend, action, outputs)
     try:
         record = await looked_at(action, record, backend, circumstances)
     except CloudRetryError as error:

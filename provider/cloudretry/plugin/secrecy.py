@@ -63,9 +63,11 @@ class Secrecy:
 
 def _target_names(value: Any) -> Iterator[str]:
     """The targets that are marked secret in ``results`` or ``history``, though their inputs may be gone."""
-    for item in value.value if isinstance(value, Secret) else value if isinstance(value, list) else ():
+    items = value.value if isinstance(value, Secret) else value
+    for item in items if isinstance(items, list) else ():
         if isinstance(item, Mapping):
-            named = [item.get("target"), item.get("handle"), *(item.get("failedTargets") or ())]
+            failed = item.get("failedTargets")
+            named = [item.get("target"), item.get("handle"), *(failed if isinstance(failed, list) else ())]
             yield from (name.value for name in named if isinstance(name, Secret) and isinstance(name.value, str))
 
 

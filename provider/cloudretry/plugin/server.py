@@ -29,6 +29,7 @@ from cloudretry.plugin.engine import EngineLog
 from cloudretry.plugin.marshal import Secret, from_struct, plain, rewrap, secret_paths, to_struct, wire_text
 from cloudretry.plugin.secrecy import Secrecy
 from cloudretry.plugin.settings import protect
+from cloudretry.record import Record
 from cloudretry.run.looker import Looker
 from cloudretry.saves import Saves
 from cloudretry.text import shortened
@@ -219,8 +220,8 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         action, backend = _action(request.urn), self._configured
 
         def read() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]:
-            olds = _recorded(request.olds)
-            news = _with_ignored(from_struct(request.news), olds, request.ignoreChanges)
+            olds = _recorded(action, request.olds)
+            news = _with_ignored(action, from_struct(request.news), olds, request.ignoreChanges)
             return olds, news, plain(olds), plain(news)
 
         olds, news, outputs, values = await _apart(request, read)
@@ -275,8 +276,9 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     async def Update(  # noqa: N802
         self, request: provider_pb2.UpdateRequest, context: grpc.aio.ServicerContext[Any, Any]
     ) -> provider_pb2.UpdateResponse:
-        action, olds = _action(request.urn), _recorded(request.olds)
-        news = _with_ignored(from_struct(request.news), olds, request.ignoreChanges)
+        action = _action(request.urn)
+        olds = _recorded(action, request.olds)
+        news = _with_ignored(action, from_struct(request.news), olds, request.ignoreChanges)
         values, secrecy = plain(news), self.secrecy(olds, news)
         if request.preview:
             await self._forecast(request.urn, action, news, olds)
@@ -508,14 +510,18 @@ def _action(urn: str) -> Action[Any]:
     return action
 
 
-def _recorded(struct: struct_pb2.Struct) -> dict[str, Any]:
-    """The outputs in state."""
+def _recorded(action: Action[Any], struct: struct_pb2.Struct) -> dict[str, Any]:
+    """The outputs in state.
+
+    :raises CloudRetryError: they were edited, and do not say what was fired.
+    """
     outputs = from_struct(struct)
     if not {"status", "generation"} <= outputs.keys():
         raise CloudRetryError(
             "the resource's state does not say what was fired. If it was edited, put `status` and `generation` back, "
             "or remove the resource from the state and import it, which fires nothing"
         )
+    Record.from_outputs(action, plain(outputs))
     return outputs
 
 
@@ -557,13 +563,15 @@ def _path(path: str) -> list[str | int]:
     return parts
 
 
-def _with_ignored(news: Any, olds: Mapping[str, Any], ignored: Iterable[str]) -> dict[str, Any]:
-    """The inputs with what ``ignoreChanges`` names as it was recorded.
+def _with_ignored(action: Action[Any], news: Any, olds: Mapping[str, Any], ignored: Iterable[str]) -> dict[str, Any]:
+    """The inputs with what ``ignoreChanges`` names as it was recorded; an output that it names is left alone.
 
     The engine puts the old *inputs* there, which after a run that failed in part are not what was fired.
     """
+    names = {field.alias or name for name, field in action.inputs.model_fields.items()}
+    recorded = {name: value for name, value in olds.items() if name in names}
     for path in filter(None, map(_path, ignored)):
-        news = _kept(news, olds, path)
+        news = _kept(news, recorded, path)
     return dict(news)
 
 
