@@ -336,6 +336,22 @@ def test_a_create_that_waits_for_nothing_is_taken_up_with_its_history(
     assert mortal.effects == 1
 
 
+def test_what_another_resource_has_looked_at_is_still_taken_up_by_its_own(
+    mortal: Mortal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _dies(mortal, "after the effect", monkeypatch)
+    mortal.world.resource = "urn:other"
+    other = mortal.up(triggers={"ticket": "7"})
+    assert any("looking for what became of it" in line for line in other.lines)
+    assert mortal.effects == 1
+    mortal.world.resource, mortal.world.state = "urn:r", None
+    again = mortal.up(triggers={"release": "1"})
+    assert any("taken up" in line for line in again.lines)
+    assert again.posts == 0
+    assert mortal.effects == 1
+    assert mortal.is_settled
+
+
 # --- two runs of one ask at the same time ---
 
 

@@ -120,7 +120,7 @@ def test_a_create_takes_up_what_was_fired_under_another_name() -> None:
 
 
 def test_a_create_takes_up_no_fire_by_hand() -> None:
-    entry = fired("jb1", creating=True, generation=1, owner="cli/x", release="v1")
+    entry = fired("jb1", creating=True, generation=1, owner="cli/cloudretry:x", release="v1")
     assert recover(None, [entry], inputs("jb1", release="v1")).fire_ids == ()
 
 
@@ -179,11 +179,18 @@ def test_a_recorded_refusal_is_a_failed_target() -> None:
     assert found.record.results["jb1"].error_code == "DRS.M00304"
 
 
-def test_a_fire_that_was_never_sent_costs_no_attempt() -> None:
+def test_a_target_that_was_never_sent_to_costs_no_attempt() -> None:
     entry = fired("jb1", "jb2", answer=Answer(FireOutcome.NOT_SENT), release="v2")
+    entry = replace(entry, answers={**entry.answers, "jb1": Answer(FireOutcome.ACCEPTED)})
     found = recover(saved(release="v1"), [entry], inputs("jb1", "jb2", release="v2")).record
     assert found is not None
-    assert {result.attempts for result in found.results.values()} == {0}
+    assert {key: result.attempts for key, result in found.results.items()} == {"jb1": 1, "jb2": 0}
+
+
+@pytest.mark.parametrize("record", [None, saved(release="v1")], ids=["create", "update"])
+def test_a_fire_that_was_never_sent_is_nothing_to_take_up(record: Record | None) -> None:
+    entry = fired("jb1", creating=record is None, answer=Answer(FireOutcome.NOT_SENT), release="v2")
+    assert recover(record, [entry], inputs("jb1", release="v2")).record is record
 
 
 def test_the_user_is_told_what_was_taken_up() -> None:

@@ -72,6 +72,7 @@ class Asker:
         """The last entry that there was when this run looked for what its ask has fired already."""
         self.held: dict[str, Fire] = {}
         """The fires that are this run's to answer for, as it came by them."""
+        self._of_others: set[str] = set()
         self._clock = clock
         self._is_secret = is_secret
         self._lock = threading.Lock()
@@ -81,6 +82,11 @@ class Asker:
     @property
     def session(self) -> str:
         return self.ledger.sessions.holder.session
+
+    @property
+    def own(self) -> list[str]:
+        """The fires that this run's outcome holds. Others' that it took over it has only found out about."""
+        return [fire_id for fire_id in self.held if fire_id not in self._of_others]
 
     def intend(self, groups: Sequence[Sequence[EntryTarget]]) -> tuple[list[Granted], dict[str, Fire]]:
         """Write the intents of these fires, each at those of its targets that are free.
@@ -197,8 +203,10 @@ class Asker:
         """A fire as the ledger shows it now."""
         return self.ledger.look(lambda books: books.get(fire_id))
 
-    def take_over(self, fires: Iterable[Fire]) -> list[Fire]:
+    def take_over(self, fires: Iterable[Fire], *, of_others: bool = False) -> list[Fire]:
         """Become the holder of those that nobody is at work on; returns them, as they were found.
+
+        Those ``of_others`` stay theirs to take up.
 
         :raises JournalError: it cannot be written.
         """
@@ -210,6 +218,8 @@ class Asker:
             return [write.takeover(others, self.ledger.sessions.holder)] if others else [], found
 
         taken = self._write(conclude)
+        if of_others:
+            self._of_others.update(fire.fire_id for fire in taken if fire.fire_id not in self.held)
         self.held |= {fire.fire_id: fire for fire in taken}
         return taken
 
@@ -223,7 +233,11 @@ class Asker:
 
         def conclude(books: Books, _listed: Moment) -> tuple[list[Record], None]:
             records, _ = self._words(books)
-            return [*records, write.over(self.held, self.session, handed=handed)], None
+            if self.own:
+                records.append(write.over(self.own, self.session, handed=handed))
+            if self._of_others:
+                records.append(write.over(sorted(self._of_others), self.session, handed=False))
+            return records, None
 
         self._write(conclude)
 

@@ -174,9 +174,9 @@ async def hand_over(done: Outcome) -> None:
 
 async def settle(done: Outcome) -> None:
     """The engine has acknowledged that it has saved the outcome."""
-    if done.asker is not None and done.asker.held:
+    if done.asker is not None and done.asker.own:
         with contextlib.suppress(JournalError):
-            await _noting(done.asker.ledger, _note, done.asker.ledger, list(done.asker.held))
+            await _noting(done.asker.ledger, _note, done.asker.ledger, done.asker.own)
 
 
 async def _noting(ledger: Ledger, function: Callable[..., T], *arguments: Any, **named: Any) -> T:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from cloudretry.clock import Moment, pause
 from cloudretry.errors import JournalError
@@ -123,7 +124,9 @@ async def _take_over(
 ) -> None:
     """Find out what became of fires that nobody is at work on."""
     fires = {fire.fire_id: fire for _, fire in orphans.values()}
-    await session.noting(asker.take_over, fires.values())
+    for of_others in (False, True):
+        if some := [fire for fire in fires.values() if asker.is_of_this_resource(fire) is not of_others]:
+            await session.noting(partial(asker.take_over, some, of_others=of_others))
     unclear = []
     for key, (target, fire) in orphans.items():
         session.notice(f"{key} is {_whose(fire)}, which has ended: looking for what became of it")

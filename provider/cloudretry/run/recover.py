@@ -31,7 +31,7 @@ from cloudretry.record import Record, verdict
 __all__ = ["BY_HAND", "Recovered", "Wanted", "in_doubt", "is_lapsed", "open_fires", "recover"]
 
 
-BY_HAND = "cli/"
+BY_HAND = "cli/cloudretry:"
 """What the names of fires by hand begin with, in the place of a resource's."""
 
 
@@ -72,7 +72,8 @@ def open_fires(books: Books, wanted: Wanted) -> list[Fire]:
         candidates = [*books.of_life(wanted.record.life), *_creates(books, wanted)]
     else:
         candidates = _creates(books, wanted)
-    named = {fire.fire_id: fire.revealed(wanted.keys) for fire in candidates if _belongs(fire, wanted)}
+    found = [fire for fire in candidates if _belongs(fire, wanted) and not fire.had_no_effect]
+    named = {fire.fire_id: fire.revealed(wanted.keys) for fire in found}
     return sorted(named.values(), key=lambda fire: fire.number)
 
 
