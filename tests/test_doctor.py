@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 import stat
@@ -18,6 +20,8 @@ from cloudretry.cli import main
 from cloudretry.doctor import Report, Verdict, examine, from_file, from_stack
 from cloudretry.emulator import CREDENTIALS, Emulator
 from cloudretry.errors import ConfigurationError
+from cloudretry.ledger import Journal
+from cloudretry.ledger import books as write
 from cloudretry.model import Cloud
 from support.proxy import Proxy
 
@@ -399,12 +403,88 @@ def test_a_profile_is_named_with_its_file_and_its_region(emulator: Emulator, tmp
     assert CREDENTIALS.secret_key not in shown(report)
 
 
+def journal_finding(emulator: Emulator, folder: Path) -> tuple[Verdict, str]:
+    report = examine({**huaweicloud(emulator), "journalDir": str(folder)}, {})
+    (found,) = report.findings
+    assert found.name == "journal"
+    assert report.ok == (found.verdict is Verdict.YES)
+    return found.verdict, found.words
+
+
+def everything_below(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*"))
+
+
+@pytest.mark.parametrize("name", ["journal", "not/there/yet"])
+def test_a_journal_is_tried_out_and_nothing_is_left_behind(emulator: Emulator, tmp_path: Path, name: str) -> None:
+    (tmp_path / "journal").mkdir(mode=0o700)
+    before = everything_below(tmp_path)
+    words = f"{tmp_path / name} can be written, with hard links and locks"
+    assert journal_finding(emulator, tmp_path / name) == (Verdict.YES, words)
+    assert everything_below(tmp_path) == before
+
+
 def test_a_journal_that_cannot_be_written_stands_in_the_way(emulator: Emulator, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    report = examine({**huaweicloud(emulator), "journalDir": str(tmp_path / "file" / "journal")}, {})
-    assert not report.ok
-    assert report.findings[0].verdict is Verdict.NO
-    assert "journalDir" in report.findings[0].words
+    verdict, words = journal_finding(emulator, tmp_path / "file" / "journal")
+    assert verdict is Verdict.NO
+    assert "cannot be written (Not a directory), so nothing was fired. Point journalDir to" in words
+
+
+def test_a_journal_on_a_disk_without_hard_links_stands_in_the_way(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_paths: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    verdict, words = journal_finding(emulator, tmp_path)
+    assert verdict is Verdict.NO
+    assert "Point journalDir to a folder on a disk with hard links" in words
+    monkeypatch.undo()
+    assert everything_below(tmp_path) == []
+
+
+def test_a_journal_on_a_disk_without_locks_stands_in_the_way(
+    emulator: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    verdict, words = journal_finding(emulator, tmp_path)
+    assert verdict is Verdict.NO
+    assert "(No locks available), so it cannot be known who is at work" in words
+    monkeypatch.undo()
+    assert everything_below(tmp_path) == []
+
+
+def test_a_journal_that_others_can_write_to_stands_in_the_way(emulator: Emulator, tmp_path: Path) -> None:
+    folder = tmp_path / "journal"
+    folder.mkdir()
+    folder.chmod(0o777)
+    verdict, words = journal_finding(emulator, folder)
+    assert verdict is Verdict.NO
+    assert f"the journal's folder {folder} can be written by other users" in words
+    assert everything_below(folder) == []
+
+
+def test_a_journal_that_is_a_link_stands_in_the_way(emulator: Emulator, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    verdict, words = journal_finding(emulator, tmp_path / "link")
+    assert verdict is Verdict.NO
+    assert "is a link" in words
+
+
+def test_an_entry_of_the_journal_that_cannot_be_read_stands_in_the_way(emulator: Emulator, tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.at({"region": "eu-de"}).write(lambda _books, _listed: ([write.saved([])], None))
+    journal.close()
+    (entry,) = tmp_path.glob("places/*/0*")
+    entry.write_text("{")
+    verdict, words = journal_finding(emulator, tmp_path)
+    assert verdict is Verdict.NO
+    assert f"the journal's entry {entry} cannot be read" in words
 
 
 # --- the command ---

@@ -31,9 +31,10 @@ from cloudretry.clouds.alicloud import AlicloudClient
 from cloudretry.clouds.huaweicloud import HuaweicloudClient
 from cloudretry.clouds.redaction import Redaction
 from cloudretry.config import EMBEDDED, GIVEN, ProviderConfig, load
-from cloudretry.errors import CloudRefused, CloudRetryError, ConfigurationError, CredentialsError
+from cloudretry.errors import CloudRefused, CloudRetryError, ConfigurationError, CredentialsError, JournalError
 from cloudretry.folders import read_text
 from cloudretry.http import Transport
+from cloudretry.ledger import Journal
 from cloudretry.model import Cloud, CloudClient, Place, Request, Target
 from cloudretry.operation import Operation
 from cloudretry.text import one_line, shortened
@@ -256,12 +257,12 @@ def _of_this_machine(config: ProviderConfig) -> Iterator[Finding]:
         yield Finding("journal", Verdict.YES, "switched off: a run cut off in the middle of a fire may fire twice")
         return
     folder = journal_folder(config)
-    nearest = next(path for path in (folder, *folder.absolute().parents) if os.path.exists(path))
-    if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK):
-        yield Finding("journal", Verdict.YES, f"{folder} can be written")
+    try:
+        Journal(folder).try_out()
+    except JournalError as error:
+        yield Finding("journal", Verdict.NO, str(error))
     else:
-        words = f"{nearest} cannot be written, so nothing would be fired: name another with journalDir"
-        yield Finding("journal", Verdict.NO, words)
+        yield Finding("journal", Verdict.YES, f"{folder} can be written, with hard links and locks")
 
 
 # --- one cloud ---

@@ -16,7 +16,7 @@ def test_it_tells_settings_and_findings_and_ends_with_0(cloudretry: CommandLine,
     done = cloudretry("doctor")
     assert (done.code, done.err) == (0, "")
     assert re.search(rf"^  emulator +{emulator.url} +CLOUDRETRY_EMULATOR$", done.out, re.MULTILINE)
-    assert f"  yes  journal  {cloudretry.journal} can be written\n" in done.out
+    assert f"  yes  journal  {cloudretry.journal} can be written, with hard links and locks\n" in done.out
     for title in ("Settings", "This machine", "Huawei Cloud", "Alibaba Cloud"):
         assert re.search(rf"^{title}$", done.out, re.MULTILINE)
     assert re.search(r"^  yes +drs:JobBatchRetry +", done.out, re.MULTILINE)

@@ -200,6 +200,8 @@ def test_the_journal_is_on_the_claim_and_can_be_written() -> None:
     # The operator runs a restricted workspace as user and group 1000.
     assert STACK["workspaceTemplate"]["spec"]["securityProfile"] == "restricted"
     assert POD["securityContext"]["fsGroup"] == 1000
+    # The journal in the claim stays what its user made it.
+    assert POD["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
 
 
 def test_every_name_leads_to_an_object() -> None:

@@ -256,6 +256,18 @@ class Journal:
                 continue
         return found
 
+    def try_out(self) -> None:
+        """See that what is there can be read, and that a fire could be noted. Leaves nothing behind.
+
+        :raises JournalError: it cannot.
+        """
+        for ledger in self.places():
+            ledger.look(lambda _books: None)
+        with Folder(self.folder).trial() as folder:
+            sessions = LockedSessions(folder / "sessions")
+            sessions.begin()
+            sessions.end()
+
     def close(self) -> None:
         """End the session: everything that this process has sent is back."""
         self.executor.shutdown(wait=True)

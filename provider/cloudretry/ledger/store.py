@@ -13,6 +13,7 @@ import secrets
 import stat
 import sys
 import time
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -131,6 +132,22 @@ class Folder:
             _refuse_strangers(one)
             if one == self.path:
                 break
+
+    @contextlib.contextmanager
+    def trial(self) -> Iterator[Path]:
+        """See that entries could be created, in a folder inside of this one that is gone again afterwards. Where this
+        one is not there yet, it is tried where it would be made.
+
+        :raises JournalError: they could not.
+        """
+        with self._told("written", _WRITABLE):
+            nearest = next(path for path in (self.path, *self.path.absolute().parents) if os.path.lexists(path))
+            if nearest == self.path:
+                _refuse_strangers(nearest)
+            with tempfile.TemporaryDirectory(prefix=".trial-", dir=nearest) as name:
+                _write(Path(name) / "draft", b"")
+                os.link(Path(name) / "draft", Path(name) / "entry")
+                yield Path(name)
 
     @contextlib.contextmanager
     def _told(self, what: str, remedy: str) -> Iterator[None]:
