@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from cloudretry.inputs import UNKNOWN
@@ -85,6 +86,15 @@ def test_an_interrupted_fire_is_told() -> None:
     world.up()
     line = said(world, interrupted=[_fire(world, "jb1", run=2)])
     assert line == "would take up a fire that was interrupted, of 1 target; would go on waiting for 1 target"
+
+
+def test_a_create_that_nobody_knows_to_be_saved_would_stop() -> None:
+    world = drs(jb1=[GOOD])
+    line = said(world, interrupted=[replace(_fire(world, "jb1", run=1), handed=True)])
+    assert line == "would stop: whether an earlier fire was saved is not known; see: cloudretry journal list"
+    # An update is told by its outputs.
+    world.up()
+    assert "would take up" in said(world, interrupted=[replace(_fire(world, "jb1", run=2), handed=True)])
 
 
 def test_targets_that_were_added_to_an_interrupted_create_are_told_as_well() -> None:

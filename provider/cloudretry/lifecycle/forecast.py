@@ -51,6 +51,8 @@ def forecast(
     ``interrupted`` are the fires of the journal that the outputs do not know and that the run would take up. ``now`` is
     seconds since the epoch. ``is_secret`` tells a trigger whose values must not be shown.
     """
+    if outputs is None and any(fire.handed for fire in interrupted):
+        return Forecast("would stop: whether an earlier fire was saved is not known; see: cloudretry journal list")
     if is_unknown(given(values)):
         if interrupted:
             return Forecast("would take up a fire that was interrupted")
