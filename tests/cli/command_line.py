@@ -117,9 +117,10 @@ class CommandLine:
         result = CliRunner().invoke(main, [*map(str, arguments)], env=self.environment)
         return Done(result.exit_code, result.stdout, result.stderr)
 
-    def start(self, *arguments: object, **environment: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: object, program: Path = EXECUTABLE, **environment: str) -> subprocess.Popen[str]:
+        """Run a command, or another program. Standard input, output and error are pipes."""
         process = subprocess.Popen(
-            [EXECUTABLE, *map(str, arguments)],
+            [program, *map(str, arguments)],
             cwd=self.folder,
             env={**self.environment, **environment},
             stdin=subprocess.PIPE,

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
-from cloudretry.run.journal import Entry, EntryTarget, Journal, TriggerMark
 from command_line import CommandLine, Terminal
+from open_fires import ID, interrupted
 
 SHELLS = ("bash", "zsh", "fish")
 CLEAR_LINE = "\x15"
-
-
-def leave_an_open_fire(cloudretry: CommandLine) -> None:
-    records = Journal(cloudretry.journal).of("urn:pulumi:dev::shop::cloudretry:drs:JobBatchRetry::orders")
-    records.intend(Entry("0123456789abcdef", time.time(), True, 1, TriggerMark.of({}), (EntryTarget("jb1", 1),)))
 
 
 def needs(shell: str) -> pytest.MarkDecorator:
@@ -38,12 +32,12 @@ STEPS = (
     ("cloudretry status cloudretry:eh", "cloudretry status cloudretry:ehpc:JobRerun "),
     ("cloudretry fire drs:JobBatchRetry jb1 --time", "jb1 --timeout "),
     ("cloudretry fire drs:JobBatchRetry --set fireWhen=r", "--set fireWhen=retryable "),
-    ("cloudretry journal show 01", "cloudretry journal show 0123456789abcdef "),
+    ("cloudretry journal show 01", f"cloudretry journal show {ID} "),
 )
 
 
 def test_bash_completes_commands_actions_options_inputs_and_fires(alone: CommandLine) -> None:
-    leave_an_open_fire(alone)
+    interrupted(alone.journal)
     bash = alone.terminal("--norc", "--noprofile", "-i", program=Path("/bin/bash"), PS1="$ ")
     bash.type('eval "$(cloudretry completion bash)" && echo rea""dy\n')
     bash.expect("ready\n")
@@ -70,7 +64,7 @@ def test_bash_completes_files(alone: CommandLine) -> None:
 
 @needs("zsh")
 def test_zsh_completes_the_same(alone: CommandLine) -> None:
-    leave_an_open_fire(alone)
+    interrupted(alone.journal)
     zsh = alone.terminal("-f", "-i", program=Path(shutil.which("zsh") or ""), PS1="$ ")
     zsh.type('autoload -U compinit && compinit -D -u && eval "$(cloudretry completion zsh)" && echo rea""dy\n')
     zsh.expect("ready\n")
@@ -82,7 +76,7 @@ def test_zsh_completes_the_same(alone: CommandLine) -> None:
 @needs("fish")
 @pytest.mark.parametrize(("typed", "becomes"), STEPS, ids=lambda words: words)
 def test_fish_completes_the_same(alone: CommandLine, typed: str, becomes: str) -> None:
-    leave_an_open_fire(alone)
+    interrupted(alone.journal)
     done = subprocess.run(
         ["fish", "--no-config", "-c", f"cloudretry completion fish | source; complete -C '{typed}'"],
         env={**alone.environment, "PATH": f"{alone.environment['PATH']}:/usr/local/bin"},

@@ -6,16 +6,20 @@ import json
 import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cloudretry.run.journal import Entry, EntryTarget, Journal, TriggerMark
 from command_line import DRS, CommandLine, Done
+from open_fires import fires, open_fires
+from stack_run import URN
 
 from cloudretry.actions import ACTIONS
 from cloudretry.emulator import Emulator
+from cloudretry.ledger import Fire
 from cloudretry.schema import schema
 
 FIRE = "BatchRestoreTask"
@@ -28,9 +32,9 @@ TARGETS = {
 }
 
 
-def records(cloudretry: CommandLine) -> list[Path]:
+def records(cloudretry: CommandLine) -> list[Fire]:
     """What the journal holds of open fires."""
-    return sorted(cloudretry.journal.rglob("*.fire"))
+    return open_fires(cloudretry.journal)
 
 
 def wait_for(condition: Callable[[], object]) -> None:
@@ -252,7 +256,7 @@ def test_a_fire_that_was_killed_before_the_answer_is_taken_up_and_has_one_effect
     process.kill()
     process.wait()
     (record,) = records(cloudretry)
-    assert len(record.read_text().splitlines()) == 1
+    assert record.answers == {}
 
     done = cloudretry("fire", DRS, "jb1", "--yes")
     assert done.code == 0
@@ -282,7 +286,7 @@ def test_interrupted_while_it_waits_it_tells_what_is_known(
     cloudretry: CommandLine, emulator: Emulator, number: int
 ) -> None:
     process = cloudretry.start("fire", DRS, "stuck", "--yes", "--json")
-    wait_for(lambda: records(cloudretry) and len(records(cloudretry)[0].read_text().splitlines()) == 2)
+    wait_for(lambda: any(record.answers for record in records(cloudretry)))
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
     done = Done(process.returncode, out, err)
@@ -351,14 +355,96 @@ def test_an_outcome_that_cannot_be_written_is_kept_for_the_next_one(
 # --- with others ---
 
 
+def stack_run(cloudretry: CommandLine, emulator: Emulator, *jobs: str) -> subprocess.Popen[str]:
+    """A stack's run, at work."""
+    config = json.dumps({"emulator": emulator.url, "pollInterval": "100ms"})
+    script = Path(__file__).with_name("stack_run.py")
+    return cloudretry.start(script, config, *jobs, program=Path(sys.executable))
+
+
 def test_two_at_the_same_time_fire_once(cloudretry: CommandLine, emulator: Emulator) -> None:
     first = cloudretry.start("fire", DRS, "stuck", "--yes", "--json")
     wait_for(lambda: records(cloudretry))
     second = cloudretry.start("fire", DRS, "stuck", "--yes", "--json")
     assert second.stderr is not None
-    assert any("another run on this machine works on this resource; waiting" in line for line in second.stderr)
+    waits = re.compile(rf"another run works on this resource \(process {first.pid} on .*\); waiting for it")
+    assert any(waits.search(line) for line in second.stderr)
     emulator.set_state("stuck", "FULL_TRANSFER_STARTED")
-    assert [process.wait(60) for process in (first, second)] == [0, 0]
+    ends = [process.communicate(timeout=60)[0] for process in (first, second)]
+    assert [process.returncode for process in (first, second)] == [0, 0]
+    assert [json.loads(out)["outputs"]["status"] for out in ends] == ["Succeeded", "Succeeded"]
+    assert len(emulator.requests(FIRE)) == 1
+    assert records(cloudretry) == []
+
+
+def test_a_target_that_a_stack_s_run_has_is_waited_for_and_adopted(cloudretry: CommandLine, emulator: Emulator) -> None:
+    run = stack_run(cloudretry, emulator, "stuck")
+    wait_for(lambda: any(record.answers for record in records(cloudretry)))
+    by_hand = cloudretry.start("fire", DRS, "stuck", "jb1", "--yes", "--json")
+    wait_for(lambda: fired(emulator, "jb1"))
+    emulator.set_state("stuck", "FULL_TRANSFER_STARTED")
+    out, err = by_hand.communicate(timeout=60)
+    assert f"for {URN}, and a run is at work on it: this one waits, and fires only what came to nothing" in err
+    assert re.search(
+        rf"^stuck is fired for {URN} since \S+Z by process {run.pid} on .*: not fired again, but adopted$",
+        err,
+        re.MULTILINE,
+    )
+    assert by_hand.returncode == 0, err
+    attempts = {result["target"]: result["attempts"] for result in json.loads(out)["outputs"]["results"]}
+    assert attempts == {"stuck": 0, "jb1": 1}
+    assert run.wait(60) == 0
+    assert fired(emulator, "stuck") == 1
+
+
+def test_a_target_whose_request_is_on_its_way_for_a_stack_is_waited_for(
+    cloudretry: CommandLine, emulator: Emulator
+) -> None:
+    terminal = cloudretry.terminal("fire", DRS, "jb1")
+    terminal.expect("Fire 1 target? [y/N]:")
+    emulator.add_fault(FIRE, delay=8, after=True)
+    run = stack_run(cloudretry, emulator, "jb1")
+    wait_for(lambda: fired(emulator, "jb1"))
+    terminal.type("y\n")
+    terminal.expect("waiting for 1: jb1 is fired for urn:")
+    assert (terminal.end(), run.wait(60)) == (0, 0)
+    assert "not fired again, but adopted" in " ".join(terminal.screen.split())
+    assert fired(emulator, "jb1") == len(emulator.requests(FIRE)) == 1
+
+
+def test_what_a_dead_run_of_a_stack_fired_is_looked_at_first(cloudretry: CommandLine, emulator: Emulator) -> None:
+    emulator.add_fault(FIRE, delay=60, after=True)
+    run = stack_run(cloudretry, emulator, "jb1")
+    wait_for(lambda: fired(emulator, "jb1"))
+    run.kill()
+    run.wait()
+    emulator.clear_faults()
+    done = cloudretry("fire", DRS, "jb1", "--yes", "--json")
+    assert f"for {URN}, and its run has ended without an answer: this one looks first" in done.err
+    assert "which has ended: looking for what became of it" in done.err
+    assert (done.code, done.json["outputs"]["status"]) == (0, "Succeeded"), done.err
+    assert fired(emulator, "jb1") == 1
+    # The stack's next run goes on from its own fire, and harms nothing.
+    out, err = stack_run(cloudretry, emulator, "jb1").communicate(timeout=60)
+    assert "taken up again, not fired again" in err
+    assert json.loads(out)["status"] == "Succeeded"
+    assert fired(emulator, "jb1") == 1
+    assert records(cloudretry) == []
+
+
+def test_what_the_cloud_accepted_for_a_dead_run_is_told_before_it_is_fired_once_more(
+    cloudretry: CommandLine, emulator: Emulator
+) -> None:
+    run = stack_run(cloudretry, emulator, "stuck")
+    wait_for(lambda: any(record.answers for record in records(cloudretry)))
+    run.kill()
+    run.wait()
+    emulator.set_state("stuck", "FULL_TRANSFER_STARTED")
+    done = cloudretry("fire", DRS, "stuck", "--yes", "--set", "fireWhen=retryable")
+    (fire,) = fires(cloudretry.journal)
+    words = "the cloud has taken it: its next `pulumi up` goes on from there, and this one fires once more"
+    assert f"for {URN}, and {words}. See: cloudretry journal show {fire.fire_id}\n" in done.err
+    assert done.code == 0
     assert len(emulator.requests(FIRE)) == 1
 
 
@@ -387,19 +473,6 @@ def test_a_fire_that_begins_while_somebody_is_asked_is_noticed(cloudretry: Comma
     assert terminal.end() == 2
     assert "and what became of it is open; nothing was" in terminal.screen
     assert len(emulator.requests(FIRE)) == 1
-
-
-def test_an_open_fire_of_a_stack_is_warned_of(cloudretry: CommandLine) -> None:
-    journal = Journal(cloudretry.journal).of(
-        "s3://key:planted@bucket urn:pulumi:dev::p::cloudretry:drs:JobBatchRetry::o"
-    )
-    targets = (EntryTarget("jb1", 1),)
-    journal.intend(Entry("0123456789abcdef", time.time(), True, 1, TriggerMark.of({}), targets))
-    done = cloudretry("fire", DRS, "jb1", "--yes")
-    assert done.code == 0
-    assert "by urn:pulumi:dev::p::cloudretry:drs:JobBatchRetry::o, and that fire is open" in done.err
-    assert "cloudretry journal show 0123456789abcdef" in done.err
-    assert "planted" not in done.err + done.out
 
 
 # --- on a terminal ---

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from command_line import DRS, CommandLine, Done
+from open_fires import open_fires
 
 from cloudretry.emulator import CREDENTIALS, Emulator
 from support.echo import ALICLOUD, ENVIRONMENT_OF, HUAWEICLOUD_WAYS, PLANTED, Echo, configuration, places_of_planted
@@ -59,8 +60,7 @@ def test_a_cloud_that_repeats_everything_gives_nothing_away(alone: CommandLine, 
     triggers = json.dumps({"triggers": {"a": PLANTED["trigger"]}})
     fire = ("fire", DRS, "jb1", "--yes", "--timeout", "1s", "--inputs", "-", "--config", str(file))
     assert seen(*fire, stdin=triggers).code == 3
-    (record,) = alone.journal.rglob("*.fire")
-    assert "X.1" in record.read_text()
+    assert "X.1" in "".join(entry.read_text() for entry in alone.journal.glob("places/*/0*"))
     echo.status = 400
     echo.answers.clear()
     told = seen(*fire, "--json", stdin=triggers)
@@ -79,10 +79,10 @@ def test_what_a_cloud_repeats_is_not_told_by_any_other_command(alone: CommandLin
     assert (refused.code, "X.1" in refused.out) == (1, True)
     echo.status = 500
     assert seen("fire", DRS, "jb1", "--yes", "--timeout", "1s", *given).code == 3
-    (record,) = alone.journal.rglob("*.fire")
+    (record,) = open_fires(alone.journal)
     assert seen("journal", "list", *given).code == 0
-    assert "X.1" in seen("journal", "show", record.stem, "--json", *given).out
-    assert seen("journal", "resolve", record.stem, "--outcome", "fired", "--yes", *given).code == 0
+    assert "X.1" in seen("journal", "show", record.fire_id, "--json", *given).out
+    assert seen("journal", "resolve", record.fire_id, "--outcome", "fired", "--yes", *given).code == 0
     echo.answers.clear()
     assert "X.1" in seen("status", DRS, "jb1", *given).err
     assert seen("doctor", "--json", *given).code == 1

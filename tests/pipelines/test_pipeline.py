@@ -85,7 +85,7 @@ def test_a_run_whose_machine_is_lost_in_the_middle_of_a_fire_is_taken_up_from_th
     with GitHubJob(team, "up.yml", "up", commit).started("Up") as running:
         running.wait_until(lambda: any(target.times_fired for target in team.emulator.targets()))
         running.lose()
-    assert [fire.answers for fire in team.open_fires()] == [None]
+    assert [fire.answers for fire in team.open_fires()] == [{}]
     team.emulator.clear_faults()
 
     # The report tells of the create that was cut off.

@@ -161,7 +161,7 @@ class _Hand:
         return asyncio.run(Lookout(self.action, self.values, self.backend, asyncio.Event(), self.timeout).look())
 
     def announce(self, sight: Sight) -> None:
-        """Show what was seen, and what stands in the way.
+        """Show what was seen, and what others have fired and not done with.
 
         :raises Refused: an interrupted fire by hand has some of the targets, and is to be taken up first.
         """
@@ -177,12 +177,10 @@ class _Hand:
         for fire, keys in self._open_fires(sight):
             if fire.ask.owner == self._resource(sight):
                 click.echo(f"{_fired(keys, fire)}, and that fire is open: it is taken up, not fired again", err=True)
-            else:
-                click.echo(
-                    f"Warning: {_fired(keys, fire)} by {fire.ask.owner}, and that fire is open: its next `pulumi up` "
-                    f"takes it up. Look at it with: cloudretry journal show {fire.fire_id}",
-                    err=True,
-                )
+                continue
+            for words, concerned in _meanings(fire, keys, at_work=self._is_at_work(sight, fire)).items():
+                said = f"{_fired(concerned, fire)} for {fire.ask.owner}, and {words}"
+                click.echo(f"{said}. See: cloudretry journal show {fire.fire_id}", err=True)
 
     def refuse_overlap(self, sight: Sight) -> None:
         """See that no open fire by hand has only some of the targets, or these and others.
@@ -266,10 +264,16 @@ class _Hand:
         from cloudretry.run.recover import BY_HAND
 
         where = ["emulator"] * sight.emulator + [sight.place.region, sight.place.project_id, sight.place.container]
-        return BY_HAND + "/".join([self.action.token, *filter(None, where), ""])
+        return BY_HAND + "/".join([short_name(self.action), *filter(None, where), ""])
 
     def _resource(self, sight: Sight) -> str:
         return self._prefix(sight) + ",".join(sorted(sight.seen))
+
+    def _is_at_work(self, sight: Sight, fire: Fire) -> bool:
+        from cloudretry.ledger import can_be_taken_over
+
+        ledger = self.backend.ledger(self.action, sight.place)
+        return ledger is not None and not can_be_taken_over(fire, ledger.sessions)
 
     def _open_fires(self, sight: Sight) -> list[tuple[Fire, list[str]]]:
         """The open fires at this place on any of the targets, and these."""
@@ -282,6 +286,21 @@ class _Hand:
                 if not fire.saved and not fire.had_no_effect:
                     fires.setdefault(fire.fire_id, (fire, []))[1].append(key)
         return sorted(fires.values(), key=lambda one: one[0].number)
+
+
+def _meanings(fire: Fire, keys: Sequence[str], *, at_work: bool) -> dict[str, list[str]]:
+    """What another's open fire means for a fire of these targets, and for which of them."""
+    found: dict[str, list[str]] = {}
+    for key in keys:
+        if fire.is_closed(key) and not fire.is_held(key):
+            continue
+        words = "its run has ended without an answer: this one looks first, and fires only what that had no effect on"
+        if at_work:
+            words = "a run is at work on it: this one waits, and fires only what came to nothing"
+        elif fire.is_held(key):
+            words = "the cloud has taken it: its next `pulumi up` goes on from there, and this one fires once more"
+        found.setdefault(words, []).append(key)
+    return found
 
 
 def _fired(keys: Sequence[str], fire: Fire) -> str:

@@ -14,7 +14,6 @@ from click.shell_completion import CompletionItem
 from cloudretry.cli.commands import Refused, confirm, interruptible, require_terminal
 from cloudretry.cli.configuration import configuration_options, configured
 from cloudretry.cli.output import print_json, print_table
-from cloudretry.cli.parameters import PREFIX
 
 if TYPE_CHECKING:
     from cloudretry.clock import Moment
@@ -209,9 +208,11 @@ class _Open:
     @property
     def whose(self) -> str:
         """The resource in words; its targets are named beside it."""
+        from cloudretry.run.recover import BY_HAND
+
         if not self.is_by_hand:
             return self.fire.ask.owner
-        token, _, where = self.fire.ask.owner.partition("/")[2].removeprefix(PREFIX).partition("/")
+        token, _, where = self.fire.ask.owner.removeprefix(BY_HAND).partition("/")
         return f"by hand, {token} at {where.rpartition('/')[0]}"
 
     @property

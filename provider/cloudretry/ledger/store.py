@@ -12,8 +12,8 @@ import os
 import secrets
 import stat
 import sys
-import time
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
