@@ -98,11 +98,14 @@ def _code(done: Outcome) -> int:
 
 def _show(action: Action[Any], done: Outcome, code: int, *, as_json: bool, is_kept: bool) -> None:
     """Tell the outcome. ``is_kept`` says that the journal knows of it."""
+    from cloudretry.record import LIFE
+
     # Its last line is about the next `pulumi up`.
     said = done.failure.splitlines()[:-1]
     problem = "\n".join([*said, _next_step(done, code, is_kept=is_kept)]) if said else ""
     if as_json:
-        told = {"ok": not code, "action": action.token, "id": done.resource_id, "outputs": done.outputs}
+        shown = {name: value for name, value in done.outputs.items() if name != LIFE}
+        told = {"ok": not code, "action": action.token, "id": done.resource_id, "outputs": shown}
         print_json(told | ({"problem": problem} if problem else {}))
         return
     print_table(
