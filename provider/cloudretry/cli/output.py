@@ -117,9 +117,9 @@ class Board:
 
     def _draw(self) -> None:
         if self._live is not None:
-            self._live.update(self._drawn(), refresh=True)
+            self._live.update(self._drawn(self._live.console.encoding), refresh=True)
 
-    def _drawn(self) -> RenderableType:
+    def _drawn(self, encoding: str) -> RenderableType:
         from rich.console import Group
         from rich.spinner import Spinner
         from rich.text import Text
@@ -127,7 +127,7 @@ class Board:
         parts: list[RenderableType] = [_table(self._heads, self._rows)] if self._rows else []
         if self._status:
             # The dots are not in every encoding.
-            kind = "dots" if (sys.stderr if self._err else sys.stdout).encoding.lower().startswith("utf") else "line"
+            kind = "dots" if encoding.startswith("utf") else "line"
             parts.append(Spinner(kind, Text(self._status)))
         return Group(*parts)
 
