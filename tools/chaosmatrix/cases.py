@@ -189,6 +189,7 @@ _DISTURBED = (
         Trouble("ctrl-c", f"{victim}, {instant}", victim, instant)
         for victim, instant in product(("Ctrl-C", "Ctrl-C twice"), INTERRUPTED_INSTANTS)
     ),
+    Trouble("ctrl-c", "Ctrl-C twice, before the save", "Ctrl-C twice", "before the save"),
 )
 _STOPPED = tuple(
     Trouble("stopped", f"stopped and overtaken, {instant}", "both", instant)

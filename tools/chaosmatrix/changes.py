@@ -128,10 +128,13 @@ def _by_hand(stage: Stage) -> None:
     else:
         return
     typed = [f"{stage.container}:{key}" if stage.container else key for key in stage.keys]
-    done = cloudretry(stage.driver, "fire", kind.token.partition(":")[2], *typed, "--yes", "--timeout", "60s")
+    with stage.letting_go():
+        done = cloudretry(stage.driver, "fire", kind.token.partition(":")[2], *typed, "--yes", "--timeout", "100s")
     stage.say(f"cloudretry fire {' '.join(typed)}: {done.returncode}\n{done.stdout}{done.stderr}")
     if done.returncode == 0:
         stage.asks.done(stage.cloud, stage.ids)
+    else:
+        stage.played.wrong.append(f"cloudretry fire ended with {done.returncode}: {done.stdout}{done.stderr}")
 
 
 def _second_resource(stage: Stage) -> None:

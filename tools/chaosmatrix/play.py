@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import re
 import shutil
 import signal
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -239,6 +241,10 @@ class Stage:
             self.driver.hold = None
             self.say(f"then: {self.case.change}")
             change(self)
+            if not self.played.green and self.dice.random() < 0.25:
+                victim, instant = self.dice.choice(VICTIMS), self.dice.choice(("intent", "effect", "answered"))
+                self.up(strike=self.strike(victim, instant))
+                self._aftermath()
         if not self.played.green:
             self.until_green()
         self._look_back()
@@ -455,9 +461,12 @@ class Stage:
             return _Strike(victim, instant, lambda _: cloud.hits()[number] > 0, dice.uniform(0.0, 0.3))
         if instant == "effect":
             cloud.emulator.add_fault(fires, delay=dice.uniform(1.0, 2.5), after=True)
-            return _Strike(victim, instant, lambda _: bool(cloud.fires()), dice.uniform(0.0, 0.3))
+            before = len(cloud.fires())
+            return _Strike(victim, instant, lambda _: len(cloud.fires()) > before, dice.uniform(0.0, 0.3))
         if instant == "answered":
-            return _Strike(victim, instant, lambda _: self._answered(), dice.choice((0.0, 0.0, 0.01, 0.05)))
+            open_before = frozenset(entry.fire_id for entry in entries(self.journal))
+            delay = dice.choice((0.0, 0.0, 0.01, 0.05))
+            return _Strike(victim, instant, lambda _: self._answered(open_before), delay)
         if instant == "before the save":
             return self._before_the_save(victim)
         if instant == "waiting":
@@ -497,8 +506,8 @@ class Stage:
         start, count = self.cloud.looks(), self.dice.randint(1, 4)
         return _Strike(victim, instant, lambda _: self.cloud.looks() >= start + count, self.dice.uniform(0.0, 0.2))
 
-    def _answered(self) -> bool:
-        return any(entry.answered for entry in entries(self.journal))
+    def _answered(self, but: Collection[str] = ()) -> bool:
+        return any(entry.answered and entry.fire_id not in but for entry in entries(self.journal))
 
     def _up_that_is_disturbed(self) -> None:
         trouble, dice = self.case.trouble, self.dice
@@ -532,6 +541,23 @@ class Stage:
             self.cloud.release()
             time.sleep(0.1)
         self.note(one)
+
+    @contextlib.contextmanager
+    def letting_go(self) -> Iterator[None]:
+        """Let targets be well that are held, again and again meanwhile."""
+        over = threading.Event()
+
+        def release() -> None:
+            while not over.wait(0.5):
+                self.cloud.release()
+
+        releasing = threading.Thread(target=release)
+        releasing.start()
+        try:
+            yield
+        finally:
+            over.set()
+            releasing.join()
 
     def note(self, up: Up) -> None:
         """Keep what an `up` has said that was not run by :meth:`up`."""

@@ -101,7 +101,8 @@ class _State:
         """A reply is there, and not saved yet."""
         if self._hold:
             Path(self._hold).touch()
-            time.sleep(600)
+            while not self.is_closed:
+                time.sleep(0.01)
 
 
 class _Plugin:
