@@ -265,7 +265,8 @@ def _changes(driver: str) -> dict[str, list[_Cell]]:
             # Of E-HPC nothing is in progress that would keep a run waiting.
             if trouble.instant == "waiting" and action == "simulation":
                 continue
-            families.setdefault(change, []).append((action, operation, trouble, change))
+            family = trouble.kind if change == "nothing" else change
+            families.setdefault(family, []).append((action, operation, trouble, change))
     # Each change is tried as often as any other.
     most = max(map(len, families.values()))
     return {change: list(islice(cycle(cells), most)) for change, cells in families.items()}

@@ -5,13 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from cloudretry.ledger import Books, Fire
+from cloudretry.clock import Moment, SystemClock
+from cloudretry.ledger import Ask, Books, EntryTarget, Fire, Journal, TriggerMark
+from cloudretry.ledger import books as write
+from cloudretry.model import Answer, FireOutcome
 
-__all__ = ["Entry", "entries", "litter"]
+__all__ = ["Entry", "entries", "fill", "litter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,24 @@ def litter(folder: Path) -> list[str]:
     return [os.path.relpath(path, folder) for place in _inside(folder / "places") for path in place.glob(".*.draft")]
 
 
+def fill(folder: Path, number: int) -> None:
+    """Let somebody else fire at each place so often, and be done with it: readers then begin at a later entry."""
+    journal, clock, target = Journal(folder), SystemClock(), EntryTarget("another", 1)
+    holder = journal.sessions.holder
+
+    def fire(_books: Books, _listed: Moment) -> tuple[list[write.Record], None]:
+        fire_id = secrets.token_hex(8)
+        ask = Ask("another", secrets.token_hex(8), 1, 1, creating=True, triggers=TriggerMark.of({}))
+        intent = write.intent(ask, [(fire_id, [target])], clock.moment(), clock.moment(), holder)
+        accepted = write.answer(fire_id, {target.key: Answer(FireOutcome.ACCEPTED)}, "", holder.session)
+        return [intent, accepted, write.saved([fire_id])], None
+
+    for ledger in journal.places():
+        for _ in range(number):
+            ledger.write(fire, durable=False)
+    journal.close()
+
+
 def _inside(folder: Path) -> list[Path]:
     with contextlib.suppress(OSError):
         return sorted(folder.iterdir())
@@ -56,5 +79,12 @@ def _fires(place: Path) -> Iterator[Fire]:
     for path in _inside(place):
         if path.name.isdecimal():
             with contextlib.suppress(FileNotFoundError):
-                books.add(int(path.name), json.loads(path.read_bytes())["records"])
+                books.add(int(path.name), _records(path))
     yield from books.fires()
+
+
+@cache
+def _records(entry: Path) -> list[write.Record]:
+    """What an entry holds; it never changes."""
+    records: list[write.Record] = json.loads(entry.read_bytes())["records"]
+    return records

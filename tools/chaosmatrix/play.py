@@ -20,7 +20,7 @@ from chaosmatrix.changes import change
 from chaosmatrix.cloud import QUICK, RESOURCES, Cloud, Targets
 from chaosmatrix.drivers import Declared, Driver, Program, Up, cloudretry, driver
 from chaosmatrix.havoc import Clock, Disk, fill_for
-from chaosmatrix.journal import Entry, entries, litter
+from chaosmatrix.journal import Entry, entries, fill, litter
 from cloudretry.emulator.documents import Fault
 
 __all__ = ["NAME", "Kill", "Played", "Said", "Stage", "play"]
@@ -239,6 +239,9 @@ class Stage:
         self._trouble()
         if self.case.change:
             self.driver.hold = None
+            if self.dice.random() < 0.15:
+                self.say("others fire at the same places")
+                fill(self.journal, 70)
             self.say(f"then: {self.case.change}")
             change(self)
             if not self.played.green and self.dice.random() < 0.25:
