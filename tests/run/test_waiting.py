@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import sys
 import threading
 from collections.abc import Callable
@@ -28,6 +30,21 @@ def test_the_old_state_is_a_failure_once_the_grace_is_over() -> None:
     step = world.up()
     assert "it is FULL_TRANSFER_FAILED (full transfer failed)" in step.failure
     assert 30 <= world.clock.now() - started < 60
+
+
+def test_a_wait_that_the_engine_gives_up_leaves_nothing_half_begun() -> None:
+    world = drs(jb1=[STUCK])
+
+    async def gone(_seconds: float) -> None:
+        for task in asyncio.all_tasks():
+            task.cancel()
+        await asyncio.Event().wait()
+
+    world.clock.sleep = gone  # type: ignore[method-assign]
+    with pytest.raises(asyncio.CancelledError):
+        world.up()
+    # What was begun and never awaited is told here, as an error.
+    gc.collect()
 
 
 def test_a_failure_that_was_seen_to_come_is_told_at_once() -> None:
