@@ -215,10 +215,19 @@ def _unexplained(played: Played) -> Iterator[str]:
     if played.idle_code:
         yield f"an up without a change ended with {played.idle_code}"
     yield from played.wrong
+    yield from _failed_by_nobody(played)
     if played.left_open and not _leaves_open(played):
         yield f"records are left in the journal: {played.left_open}"
     if played.orphans:
         yield f"{played.orphans} plugin processes outlive their engine"
+
+
+def _failed_by_nobody(played: Played) -> Iterator[str]:
+    """Targets that fail though the cloud lets none fail: what was fired for somebody else was taken for one's own."""
+    if played.case.change and not played.case.change.startswith("second"):
+        for number, said in enumerate(played.ups, 1):
+            if re.search(r"\(status (?:Partially)?Failed\)", said.text) and "not sent" not in said.text:
+                yield f"up {number} fails a target that nobody let fail: {said.text.strip()[-400:]}"
 
 
 def _leaves_open(played: Played) -> bool:
@@ -229,6 +238,8 @@ def _leaves_open(played: Played) -> bool:
 def _unexplained_in(said: Said) -> Iterator[str]:
     if said.code is None:
         yield f"hangs: {said.text.strip()[-300:]}"
+    if "was never awaited" in said.text:
+        yield f"leaves something half begun: {said.text.strip()[-400:]}"
     # The engine's dynamic provider shows each error of a create with its traceback.
     in_words = "journal resolve" in said.text
     if not said.killed and not in_words and (found := _DEFECT.search(said.text)):

@@ -162,7 +162,7 @@ class Stage:
         needs_hold = trouble.instant == "waiting" or trouble.name == "clock jump while waiting"
         self.held = case.operation == "resume" or needs_hold or dice.random() < 0.3
         self.held = self.held or trouble.kind in ("ctrl-c", "stopped") or case.change == "second stack"
-        wait = self.held or dice.random() < 0.85
+        wait = self.held or dice.random() < (0.6 if case.change else 0.85)
         lossless = (
             trouble.instant in LOSSLESS or trouble.kind in ("look fault", "refusal") or case.operation == "resume"
         )
@@ -572,7 +572,8 @@ class Stage:
         up.process.send_signal(signal.SIGINT)
         time.sleep(self.dice.choice((0.002, 0.05, 0.3)))
         if up.is_running:
-            up.process.send_signal(signal.SIGINT)
+            # Another signal: of two of one kind the second may be lost.
+            up.process.send_signal(signal.SIGTERM)
 
     def _add_faults(self) -> None:
         trouble, dice, kind = self.case.trouble, self.dice, self.cloud.kind
