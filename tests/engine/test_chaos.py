@@ -75,7 +75,7 @@ def test_without_the_journal_the_matrix_finds_jobs_that_were_fired_twice(tmp_pat
 
     verdict = judge(play(chosen, tmp_path / "chaos", template, with_journal=False))
 
-    assert any("2 effects where one was asked" in words for words in verdict.duplicates)
+    assert any("2 effects where 1 was asked" in words for words in verdict.duplicates)
 
 
 def test_the_seed_alone_decides_what_is_tried() -> None:
