@@ -65,7 +65,8 @@ def _by_target(played: Played) -> dict[str, list[Ask]]:
 def _duplicates(played: Played) -> Iterator[str]:
     for target, asks in _by_target(played).items():
         counts = [*(ask.before for ask in asks), played.counted[target]]
-        for first, last in combinations(range(len(counts)), 2):
+        spans = sorted(combinations(range(len(counts)), 2), key=lambda span: span[1] - span[0])
+        for first, last in spans:
             effects, asked = counts[last] - counts[first], last - first
             if effects > asked:
                 whys = ", ".join(ask.why for ask in asks[first:last])
