@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import random
@@ -11,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -52,6 +53,25 @@ def test_what_was_removed_is_gone_and_may_be_removed_again(store: Folder) -> Non
     for _ in range(2):
         store.remove("p/1")
     assert store.names("p") == {}
+
+
+def test_a_draft_that_goes_while_the_folder_is_listed_hides_nothing_else(
+    store: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.create("p/1", b"one")
+    draft = store.path / "p" / ".another-process.draft"
+    draft.write_bytes(b"two")
+    scandir = os.scandir
+
+    @contextlib.contextmanager
+    def listed_before_it_went(path: Path) -> Iterator[list[os.DirEntry[str]]]:
+        with scandir(path) as entries:
+            found = sorted(entries, key=lambda entry: entry.name)
+        draft.unlink()
+        yield found
+
+    monkeypatch.setattr(os, "scandir", listed_before_it_went)
+    assert list(store.names("p")) == ["1"]
 
 
 def test_of_many_threads_one_creates_each_name(store: Folder) -> None:

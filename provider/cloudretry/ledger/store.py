@@ -103,7 +103,10 @@ class Folder:
             try:
                 with os.scandir(self.path / prefix) as entries:
                     for entry in entries:
-                        at = entry.stat(follow_symlinks=False).st_mtime
+                        try:
+                            at = entry.stat(follow_symlinks=False).st_mtime
+                        except FileNotFoundError:
+                            continue  # Another process's draft, or garbage: it went after it was listed.
                         if not entry.name.startswith("."):
                             found[entry.name] = at
                         elif time.time() - at > _LITTER:
