@@ -333,3 +333,32 @@ def test_a_process_that_ends_its_journal_has_ended(machine: Machine) -> None:
     assert other.sessions.lives(journal.sessions.holder.session)
     journal.close()
     assert not other.sessions.lives(journal.sessions.holder.session)
+
+
+def test_a_listing_that_failed_is_not_taken_for_one_of_nothing(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(machine.ledger(), intent("f1"))
+    ledger = machine.ledger()
+    with monkeypatch.context() as patch:
+        patch.setattr(Folder, "names", _fails)
+        for _ in range(2):
+            with pytest.raises(JournalError):
+                ids(ledger, fresh=False)
+    assert ids(ledger, fresh=False) == ["f1"]
+
+
+def test_garbage_that_cannot_be_removed_takes_nothing_back(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = machine.ledger()
+    fill(ledger, CHECKPOINT - 1)
+    put(ledger, intent("f1"))
+    monkeypatch.setattr(Folder, "remove", _fails)
+    fill(ledger, 3 * CHECKPOINT - 1)
+    for path in machine.entries[:10]:
+        os.utime(path, (0, 0))
+    put(ledger, intent("f2"))
+    assert "f2" in ids(machine.ledger())
+
+
+def _fails(*_arguments: object) -> None:
+    raise JournalError("it fails")

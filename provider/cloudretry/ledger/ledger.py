@@ -7,6 +7,7 @@ concludes again. What several threads want to write goes into one entry.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import threading
@@ -153,7 +154,9 @@ class Ledger:
             if self.store.create(self._name(number), text.encode(), durable=durable):
                 self._books.last = number
                 if number % CHECKPOINT == 0:
-                    self._remove_garbage(number)
+                    # The entry is written, whatever becomes of what it repeats.
+                    with contextlib.suppress(JournalError):
+                        self._remove_garbage(number)
                 return
             self._books, self._listed = Books(), None
 
@@ -172,7 +175,7 @@ class Ledger:
 
         :raises JournalError: an entry is missing or cannot be read.
         """
-        listed = self._listed = self._clock.moment()
+        listed = self._clock.moment()
         names = self.store.names(self._prefix)
         numbers = [int(name) for name in names if name.isdecimal()]
         newest = max(numbers, default=0)
@@ -184,6 +187,7 @@ class Ledger:
             raise self._gone()
         for number in range(first, newest + 1):
             self._add(number)
+        self._listed = listed
         return listed
 
     def _add(self, number: int) -> None:
