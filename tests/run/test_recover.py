@@ -198,3 +198,13 @@ def test_the_user_is_told_what_was_taken_up() -> None:
     words = recover(saved(release="v1"), [entry], inputs("jb1", "jb2", release="v2")).words
     assert "1 fire of 2 targets (1 answered)" in words
     assert "2027-01-15T08:00:00Z" in words
+
+
+def test_a_replacement_with_the_old_trigger_that_died_after_a_change_that_died_is_taken_up() -> None:
+    change = fired("jb1", "jb2", release="v2")
+    replacement = replace(fired("jb1", "jb2", creating=True, generation=1, release="v1"), fire_id="later")
+    wanted = inputs("jb1", "jb2", release="v1")
+    record = recover(saved(release="v1"), [change, replacement], wanted).record
+    assert record is not None
+    assert (record.life, record.generation) == ("other", 1)
+    assert decide(ACTION, record, wanted, NOW).fire == ()

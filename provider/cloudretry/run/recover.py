@@ -115,7 +115,7 @@ def recover(record: Record | None, mine: Sequence[Fire], inputs: ActionInputs) -
     if not mine:
         return Recovered(record)
     last = mine[-1].ask
-    generation = max(_generation(record, fire) for fire in mine)
+    generation = _generation(record, mine[-1])
     mine = [fire for fire in mine if _generation(record, fire) == generation]
     base = record or Record({}, Place(""), Status.UNKNOWN, 0, {})
     results = dict(base.results) if generation == base.generation else {}
