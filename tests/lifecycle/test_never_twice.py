@@ -5,7 +5,9 @@ The death is that of a process: whatever was not on disk is gone, the state that
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import threading
 from collections.abc import Callable, Sequence
 from copy import copy
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from cloudretry import lifecycle
 from cloudretry.ledger import Asker, EntryTarget, Fire, Journal
 from cloudretry.ledger import books as write
 from cloudretry.model import Reply, Request
@@ -241,6 +244,48 @@ def test_a_replacement_that_dies_fires_once(mortal: Mortal, sample: Sample, monk
     assert mortal.effects == 2
 
 
+def test_what_followed_a_replacement_that_died_is_not_undone_by_it(
+    mortal: Mortal, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refail(mortal, sample)
+    mortal.up()
+    mortal.world.clock.advance(60)
+    _dies(mortal, "after the answer", monkeypatch, replace=True, triggers={"release": "2"})
+    mortal.world.clock.advance(60)
+    assert mortal.up(triggers={"release": "3"}).posts == 1
+    mortal.world.clock.advance(60)
+    assert mortal.up(triggers={"release": "2"}).posts == 1
+    mortal.world.clock.advance(60)
+    assert mortal.up(replace=True).posts == 1
+
+
+def test_a_create_after_a_destroy_takes_up_no_replacement_that_died(
+    mortal: Mortal, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refail(mortal, sample)
+    mortal.up()
+    mortal.world.clock.advance(60)
+    _dies(mortal, "after the answer", monkeypatch, replace=True)
+    mortal.world.clock.advance(60)
+    mortal.begins()
+    mortal.world.destroy()
+    assert mortal.up().posts == 1
+
+
+def test_the_end_of_the_old_half_leaves_the_replacement_that_was_taken_up(
+    mortal: Mortal, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refail(mortal, sample)
+    mortal.up()
+    old = mortal.world.state
+    mortal.world.clock.advance(60)
+    _dies(mortal, "after the answer", monkeypatch, replace=True)
+    _dies(mortal, "after the answer", monkeypatch, replace=True)
+    mortal.world.state = old
+    mortal.world.destroy()
+    assert not all(fire.saved for fire in mortal.fires)
+
+
 def test_a_journal_that_cannot_be_written_fires_nothing_and_the_next_up_does(mortal: Mortal, tmp_path: Path) -> None:
     (tmp_path / "journal").write_text("in the way")
     step = mortal.up()
@@ -424,4 +469,84 @@ def test_a_create_that_has_waited_for_another_run_of_it_takes_up_what_that_one_f
     step = mortal.up()
     assert (step.posts, step.failure) == (0, "")
     assert any("waiting for it" in line for line in step.lines)
+    assert mortal.effects == 1
+
+
+def _stranger(mortal: Mortal, sample: Sample) -> World:
+    """Another program's resource with the same target and the same triggers, in a process of its own."""
+    other = sample.world(**mortal.world.program)
+    other.clock, other.cloud, other.backend = mortal.world.clock, mortal.world.cloud, copy(mortal.world.backend)
+    other.resource, other.backend.journal = "urn:other", Journal(mortal.folder, mortal.world.clock)
+    return other
+
+
+def test_two_resources_that_create_at_the_same_time_do_not_become_one(
+    mortal: Mortal, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refail(mortal, sample)
+    other = _stranger(mortal, sample)
+    other.acknowledges = False
+    done: list[Any] = []
+    hand_over = lifecycle.hand_over
+
+    async def later(outcome: Any) -> None:
+        if not done:
+            done.append(outcome)
+        else:
+            await hand_over(outcome)
+
+    monkeypatch.setattr(lifecycle, "hand_over", later)
+    other.up()
+
+    def is_saved() -> None:
+        asyncio.run(hand_over(done[0]))
+        asyncio.run(lifecycle.settle(done[0]))
+
+    mortal.world.clock.after(2.0, lambda: _in_a_thread(is_saved))
+    step = mortal.up()
+    assert (step.posts, step.failure) == (0, "")
+    mortal.world.clock.advance(60)
+    monkeypatch.undo()
+    other.acknowledges = True
+    assert other.up(triggers={"release": "2"}).posts == 1
+    other.backend.journal.close()  # type: ignore[union-attr]
+    assert mortal.up().kind == "same"
+
+
+def _in_a_thread(work: Callable[[], None]) -> None:
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+def test_of_two_that_would_take_up_one_fire_the_second_waits_for_the_first(
+    mortal: Mortal, sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _dies(mortal, "after the answer", monkeypatch)
+    rival = Journal(mortal.folder, mortal.world.clock)
+    take_over = Asker.take_over
+
+    def overtaken(asker: Asker, fires: Any) -> Any:
+        monkeypatch.setattr(Asker, "take_over", take_over)
+        wanted = list(fires)
+        (ledger,) = rival.places()
+        Asker(ledger, mortal.world.clock, lambda _key: False).take_over(wanted)
+        return asker.take_over(wanted)
+
+    monkeypatch.setattr(Asker, "take_over", overtaken)
+    mortal.world.clock.after(5.0, rival.close)
+    step = mortal.up()
+    assert any("another run works on this resource" in line for line in step.lines)
+    assert (step.posts, step.failure) == (0, "")
+    assert mortal.is_settled
+
+
+def test_a_create_that_is_repeated_in_the_same_step_goes_on_from_the_first(mortal: Mortal, sample: Sample) -> None:
+    refail(mortal, sample)
+    mortal.world.acknowledges = False
+    assert mortal.world.up(timeout=5.0).posts == 1
+    mortal.world.state = None
+    mortal.world.acknowledges = True
+    step = mortal.world.up()
+    assert (step.posts, step.failure) == (0, "")
     assert mortal.effects == 1

@@ -159,7 +159,7 @@ class World:
 
     def destroy(self) -> None:
         if self.state is not None:
-            asyncio.run(lifecycle.forget(self.backend, self.action, self.state))
+            asyncio.run(lifecycle.forget(self.backend, self.action, self.state, self.resource))
         self.state = None
 
     def result(self, target: str) -> dict[str, Any]:

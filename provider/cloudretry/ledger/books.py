@@ -111,6 +111,7 @@ class Books:
         self._fires: dict[str, Fire] = {}
         self._by_key: dict[str, list[str]] = {}
         self._by_life: dict[str, list[str]] = {}
+        self._creates: dict[tuple[str, str], list[str]] = {}
         self._concealed: list[str] = []
 
     def fires(self) -> Iterator[Fire]:
@@ -123,6 +124,10 @@ class Books:
     def of_life(self, life: str) -> list[Fire]:
         """The fires that one life of a resource asked for, oldest first."""
         return [self._fires[fire_id] for fire_id in self._by_life.get(life, ())]
+
+    def creates(self, owner: str, state: str) -> list[Fire]:
+        """The fires that creates of this name asked for, oldest first."""
+        return [self._fires[fire_id] for fire_id in self._creates.get((owner, state), ())]
 
     def at(self, key: str) -> list[Fire]:
         """The fires at a target, oldest first, with the target by name."""
@@ -195,6 +200,8 @@ class Books:
     def _put(self, fire: Fire) -> None:
         if fire.fire_id not in self._fires:
             self._by_life.setdefault(fire.ask.life, []).append(fire.fire_id)
+            if fire.ask.creating:
+                self._creates.setdefault((fire.ask.owner, fire.ask.state), []).append(fire.fire_id)
             if fire.concealed:
                 self._concealed.append(fire.fire_id)
             else:

@@ -23,7 +23,7 @@ from cloudretry.lifecycle.circumstances import Backend, Circumstances, Outcome
 from cloudretry.model import Place, rfc3339
 from cloudretry.record import Record
 from cloudretry.run.others import left_by
-from cloudretry.run.recover import Wanted, in_doubt, is_lapsed, open_fires
+from cloudretry.run.recover import Wanted, in_doubt, is_lapsed, is_named, open_fires
 
 __all__ = ["asker_at", "forget", "found_open", "hand_over", "note_saved", "settle", "take_up"]
 
@@ -51,6 +51,7 @@ async def take_up(
     :raises CloudRetryError: another run did not end in time, or nobody can tell what a fire was; nothing was fired.
     """
     ledger, deadline = asker.ledger, backend.clock.monotonic() + circumstances.timeout
+    lapsed: list[Fire] = []
     while True:
         asker.began_after, mine, unclear = await _noting(ledger, ledger.look, partial(_of_mine, wanted), fresh=True)
         at_work = [
@@ -58,25 +59,30 @@ async def take_up(
             for fire in (*mine, *unclear)
             if fire.holder.session != asker.session and not can_be_taken_over(fire, ledger.sessions)
         ]
+        # What a run that lives has fired under another name is another resource's, whose targets are waited for.
+        strange = [fire for fire in at_work if wanted.record is None and not is_named(fire, wanted)]
+        mine, at_work = ([fire for fire in fires if fire not in strange] for fires in (mine, at_work))
         if not at_work:
-            break
+            now = backend.clock.moment()
+            lapsed = [fire for fire in mine if is_lapsed(fire, now)]
+            mine = [fire for fire in mine if fire not in lapsed]
+            if doubtful := [fire for fire in mine if in_doubt(fire, wanted)]:
+                raise FireInDoubt(_doubt(doubtful[0]))
+            others = [fire for fire in (*mine, *unclear) if fire.over or fire.holder.session != asker.session]
+            if not others or len(await _noting(ledger, asker.take_over, others)) == len(others):
+                break
+            continue  # Another run was first.
         who = f"another run works on this resource ({at_work[0].holder.where})"
         circumstances.progress(f"{who}; waiting for it")
         if circumstances.cancelled.is_set() or backend.clock.monotonic() >= deadline:
             raise CloudRetryError(f"{who}; nothing was fired. Run it again when that has ended")
         await pause(backend.clock, LEDGER_CHECK, circumstances.cancelled)
         wanted = replace(wanted, awaited=wanted.awaited | {fire.ask.life for fire in at_work})
-    now = backend.clock.moment()
-    for fire in [fire for fire in mine if is_lapsed(fire, now)]:
-        mine.remove(fire)
+    for fire in lapsed:
         circumstances.notice(
             f"a fire of {', '.join(fire.keys[:3])} at {rfc3339(fire.began.at)} was interrupted more than a day ago: it "
             "is not taken up any more"
         )
-    if doubtful := [fire for fire in mine if in_doubt(fire, wanted)]:
-        raise FireInDoubt(_doubt(doubtful[0]))
-    if mine or unclear:
-        await _noting(ledger, asker.take_over, [*mine, *unclear])
     left = {key: left_by(fire, backend.clock.monotonic(), now) for fire in (*unclear, *mine) for key in fire.unclear}
     return mine, left
 
@@ -136,22 +142,47 @@ def _place(action: Action[Any], values: Mapping[str, Any], backend: Backend) -> 
 async def note_saved(backend: Backend, action: Action[Any], outputs: Mapping[str, Any]) -> None:
     """The engine shows these outputs as old state: the fires of this life up to there are settled."""
     record = Record.from_outputs(action, outputs)
-    await _settle(backend.ledger(action, record.place), record.life, record.run)
+    await _settle(backend.ledger(action, record.place), lambda books: _known(books, record.life, record.run))
 
 
-async def forget(backend: Backend, action: Action[Any], outputs: Mapping[str, Any]) -> None:
-    """The resource with these outputs is deleted: this life of it has no use for its fires any more."""
+async def forget(backend: Backend, action: Action[Any], outputs: Mapping[str, Any], owner: str) -> None:
+    """The resource with these outputs is deleted: this life of it has no use for its fires any more.
+
+    Nor has anybody for those of a replacement of it that died; one that lives is that which deletes it.
+    """
     record = Record.from_outputs(action, outputs)
-    await _settle(backend.ledger(action, record.place), record.life, None)
+    ledger = backend.ledger(action, record.place)
+
+    if ledger is None:
+        return
+    sessions = ledger.sessions
+
+    def of_no_use(books: Books) -> list[Fire]:
+        replacements = [
+            fire
+            for fire in books.creates(owner, backend.state)
+            if fire.holder.session != sessions.holder.session and can_be_taken_over(fire, sessions)
+        ]
+        return books.of_life(record.life) + replacements
+
+    await _settle(ledger, of_no_use)
 
 
-async def _settle(ledger: Ledger | None, life: str, run: int | None) -> None:
+def _known(books: Books, life: str, run: int) -> list[Fire]:
+    """The fires that a state of this life holds, and the replacements that died before it fired the last of them."""
+    held = [fire for fire in books.of_life(life) if fire.ask.run <= run]
+    if not held:
+        return []
+    last = held[-1]
+    return held + [fire for fire in books.creates(last.ask.owner, last.ask.state) if fire.number < last.number]
+
+
+async def _settle(ledger: Ledger | None, known: Callable[[Books], list[Fire]]) -> None:
     if ledger is None:
         return
 
     def unsaved(books: Books) -> list[str]:
-        fires = books.of_life(life)
-        return [fire.fire_id for fire in fires if not fire.saved and (run is None or fire.ask.run <= run)]
+        return list(dict.fromkeys(fire.fire_id for fire in known(books) if not fire.saved))
 
     with contextlib.suppress(JournalError):
         if fire_ids := await _noting(ledger, ledger.look, unsaved):

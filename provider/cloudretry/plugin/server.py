@@ -313,7 +313,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
     ) -> empty_pb2.Empty:
         outputs = plain(from_struct(request.properties))
         if outputs.get("status"):
-            await lifecycle.forget(self._configured, _action(request.urn), outputs)
+            await lifecycle.forget(self._configured, _action(request.urn), outputs, request.urn)
         return empty_pb2.Empty()
 
     # --- what they share ---

@@ -28,7 +28,7 @@ from cloudretry.ledger import KEPT, Books, EntryTarget, Fire, Word
 from cloudretry.model import Answer, FireOutcome, Place, Result, Status, rfc3339
 from cloudretry.record import Record, verdict
 
-__all__ = ["BY_HAND", "Recovered", "Wanted", "in_doubt", "is_lapsed", "open_fires", "recover"]
+__all__ = ["BY_HAND", "Recovered", "Wanted", "in_doubt", "is_lapsed", "is_named", "open_fires", "recover"]
 
 
 BY_HAND = "cli/cloudretry:"
@@ -90,19 +90,32 @@ def _belongs(fire: Fire, wanted: Wanted) -> bool:
     ask, record = fire.ask, wanted.record
     if record is not None and ask.life == record.life:
         return ask.run > record.run
-    if fire.session == wanted.session or (ask.deployment and ask.deployment == wanted.deployment):
-        return False  # Of another resource of this very program.
+    if _is_of_this_program(fire, wanted) and (record is not None or ask.owner != wanted.owner):
+        return False  # Of another resource.
     if record is not None:
         fits = ask.triggers.fits(wanted.triggers) or ask.triggers.fits(record.triggers)
-        return (ask.owner, ask.state) == (wanted.owner, wanted.state) and fits
+        return is_named(fire, wanted) and fits
     # What was fired by hand is not what a resource asked for.
     by_hand = [owner.startswith(BY_HAND) for owner in (ask.owner, wanted.owner)]
     return by_hand[0] == by_hand[1] and ask.triggers.fits(wanted.triggers)
 
 
+def is_named(fire: Fire, wanted: Wanted) -> bool:
+    """Whether it was asked for under the name that the resource has now."""
+    return (fire.ask.owner, fire.ask.state) == (wanted.owner, wanted.state)
+
+
+def _is_of_this_program(fire: Fire, wanted: Wanted) -> bool:
+    return fire.session == wanted.session or bool(fire.ask.deployment and fire.ask.deployment == wanted.deployment)
+
+
 def in_doubt(fire: Fire, wanted: Wanted) -> bool:
-    """Whether nobody can tell if a saved state held this fire, so that it was asked for anew, or its run died."""
-    return wanted.record is None and fire.handed and fire.ask.life not in wanted.awaited
+    """Whether nobody can tell if a saved state held this fire, so that it was asked for anew, or its run died.
+
+    A create that the engine repeats in one step, as an error hook may want it, goes on from the first.
+    """
+    asked_before = wanted.record is None and fire.handed and fire.ask.life not in wanted.awaited
+    return asked_before and not _is_of_this_program(fire, wanted)
 
 
 def is_lapsed(fire: Fire, now: Moment) -> bool:

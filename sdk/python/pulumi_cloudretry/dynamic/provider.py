@@ -152,7 +152,7 @@ class ActionProvider(ResourceProvider):
         return ReadResult(done.resource_id, {**done.outputs, **kept})
 
     def delete(self, _id: str, _props: dict[str, Any]) -> None:
-        asyncio.run(lifecycle.forget(self._backend, self._action, _visible(_props)))
+        asyncio.run(lifecycle.forget(self._backend, self._action, _visible(_props), self._resource(_props)))
 
     async def _interrupted(self, news: Mapping[str, Any], olds: Mapping[str, Any], resource: str) -> list[Fire]:
         try:
