@@ -251,7 +251,8 @@ def _commands() -> Iterator[tuple[str, list[str]]]:
 
 def _words(line: str) -> list[str]:
     inner = re.search(r"\$\(([^)]*)\)", line)
-    return shlex.split(inner[1] if inner else line.partition(" | ")[0])
+    # In a table a bar is written with a backslash.
+    return shlex.split(inner[1] if inner else re.split(r" \\?\| ", line)[0])
 
 
 COMMANDS = sorted({(where, tuple(words)) for where, words in _commands()})
