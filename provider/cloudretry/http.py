@@ -56,6 +56,7 @@ _FAILURES = (OSError, http.client.HTTPException, HTTPError, ValueError)
 
 _REASONS: tuple[tuple[type[BaseException], str], ...] = (
     (socket.gaierror, "its name cannot be resolved"),
+    (UnicodeError, "its name cannot be resolved"),
     (
         ssl.SSLCertVerificationError,
         "its TLS certificate is not trusted ({error.verify_message}); if it is the right host, name its CA in caFile",
