@@ -37,7 +37,7 @@ def pulumi_backend(environ: Mapping[str, str] = os.environ) -> str:
             url = str(json.loads((folder / "credentials.json").read_text(encoding="utf-8"))["current"])
         except (OSError, ValueError, LookupError, TypeError):
             return ""
-    return re.sub(r"://[^/@]*@", "://", url.partition("?")[0]).rstrip("/")
+    return re.sub(r"://[^/]*@", "://", url.partition("?")[0]).rstrip("/")
 
 
 def journal_folder(config: ProviderConfig) -> Path:
