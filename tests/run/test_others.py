@@ -203,6 +203,41 @@ def test_a_journal_that_is_lost_while_waiting_loses_no_outcome(
     assert "the journal at x cannot be read" in step.failure
 
 
+def test_what_gets_free_and_cannot_be_looked_at_then_loses_no_outcome(folder: Path) -> None:
+    world = World(EHPC, clusterId="c1", jobIds=["1", "2"])
+    for key in ("1", "2"):
+        world.cloud.add(key, "RUNNING", [("QUEUED", 0.0), ("RUNNING", 5.0)])
+    world.resource, world.backend.journal = "urn:mine", Journal(folder, world.clock)
+    other = Other(world, folder, "1")
+
+    def comes_to_nothing() -> None:
+        other.answers(REJECTED)
+        world.cloud.breaks(looks=True, status=403, code="Denied", times=float("inf"))
+
+    world.clock.after(60.0, comes_to_nothing)
+    step = world.up()
+    assert step.effects == {"2": 1}
+    assert world.result("2")["status"] == "Succeeded"
+    assert world.result("1")["status"] == "Failed"
+    assert "not fired" in step.failure
+
+
+def test_a_word_on_what_the_state_held_is_none_on_what_was_taken_over_since(world: World, folder: Path) -> None:
+    """The journal knew nothing of the fire that this resource has in its state."""
+    journal, world.backend.journal = world.backend.journal, None
+    world.cloud.breaks("lost before", times=float("inf"))
+    world.up(timeout=5.0, jobs=[{"jobId": "jb1"}])
+    world.cloud.faults.clear()
+    world.backend.journal = journal
+    world.clock.advance(60)
+    other = Other(world, folder, "jb1")
+    other.dies()
+    world.clock.after(3.0, lambda: world.cloud.breaks(looks=True, status=503, times=float("inf")))
+    world.up(timeout=10.0)
+    (fire,) = [fire for fire in _fires(folder) if fire.ask.owner == "urn:other"]
+    assert fire.words == {}
+
+
 def test_a_word_of_what_was_found_closes_the_target_for_everybody(world: World, folder: Path) -> None:
     other = Other(world, folder, "jb1")
     other.has_effect()

@@ -122,8 +122,9 @@ class Asker:
         for one in granted:
             if (fire := self.now(one.fire_id)) is not None:
                 self.held[one.fire_id] = fire
-            for target in one.targets:
-                self._judged.pop(target.key, None)
+        for target in (target for group in groups for target in group):
+            # It is written now, and says nothing of what comes next: a fire, or one that is taken over.
+            self._judged.pop(target.key, None)
         return granted, blocked
 
     def leave(self, granted: Granted) -> Granted:

@@ -90,6 +90,10 @@ async def run(session: Session, plan: Plan, left: Mapping[str, float] = _NONE) -
             if not ran.fires:
                 raise
             session.progress(f"nothing more is fired: {error}")
+            for target in to_fire:
+                # One that another run had until now has no result yet.
+                failed = Result(target.key, Status.FAILED, error_message=f"not fired: {error}")
+                ran.results.setdefault(target.key, failed)
             return ran
         results, found = await asyncio.gather(watch(session, pending + fired), wait_for_others(session, blocked))
         ran.results |= {result.target: result for result in results} | found.results
