@@ -472,6 +472,17 @@ def test_a_create_that_has_waited_for_another_run_of_it_takes_up_what_that_one_f
     assert mortal.effects == 1
 
 
+def test_a_create_that_could_not_even_start_hides_no_fire_of_the_one_that_died(
+    mortal: Mortal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _dies(mortal, "after the answer", monkeypatch)
+    unfired = lifecycle.not_fired(mortal.world.action, mortal.world.program, "no credentials", emulated=False)
+    mortal.world.state, mortal.world.id = unfired.outputs, unfired.resource_id
+    step = mortal.up()
+    assert (step.posts, step.failure) == (0, "")
+    assert mortal.is_settled
+
+
 def _stranger(mortal: Mortal, sample: Sample) -> World:
     """Another program's resource with the same target and the same triggers, in a process of its own."""
     other = sample.world(**mortal.world.program)

@@ -239,7 +239,7 @@ def test_a_preview_with_unknown_inputs_promises_nothing() -> None:
 
 def test_a_create_that_could_not_start_is_fired_whole_by_the_next_update(sample: Sample) -> None:
     world = sample.world()
-    done = not_fired(world.action, world.program, "no credentials")
+    done = not_fired(world.action, world.program, "no credentials", emulated=False)
     world.state, world.id = through_state(done.outputs), done.resource_id
     assert world["status"] == "Failed"
     assert "not fired: no credentials" in world.result(sample.key)["errorMessage"]
@@ -247,9 +247,17 @@ def test_a_create_that_could_not_start_is_fired_whole_by_the_next_update(sample:
     assert (step.kind, step.fired, step.failure, world["region"]) == ("update", [sample.key], "", "eu-de")
 
 
+def test_a_create_that_could_not_start_on_the_emulator_is_fired_there(sample: Sample) -> None:
+    world = sample.world()
+    world.cloud.emulator = True
+    done = not_fired(world.action, world.program, "the journal cannot be written", emulated=world.backend.emulated)
+    world.state, world.id = through_state(done.outputs), done.resource_id
+    assert world.up().fired == [sample.key]
+
+
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.token)
 def test_an_id_without_a_place_is_the_targets_alone(sample: Sample) -> None:
     world = sample.world()
-    done = not_fired(world.action, world.program, "no region")
+    done = not_fired(world.action, world.program, "no region", emulated=False)
     assert done.resource_id == sample.import_id
     assert new_id(world.action, Record.from_outputs(world.action, done.outputs)) == sample.import_id

@@ -56,7 +56,7 @@ class FakeBackend:
         return self.cloud.emulator
 
     def ledger(self, action: Action[Any], place: Place) -> Ledger | None:
-        if self.journal is None:
+        if self.journal is None or not place.region or (action.cloud is Cloud.HUAWEICLOUD and not place.project_id):
             return None
         return self.journal.at(
             {

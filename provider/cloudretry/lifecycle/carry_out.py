@@ -17,7 +17,7 @@ from cloudretry.lifecycle.failure import failure_text
 from cloudretry.lifecycle.identifier import new_id
 from cloudretry.lifecycle.journaling import asker_at, note_saved, take_up
 from cloudretry.lifecycle.reading import looked_at
-from cloudretry.model import Place, Result, Status, rfc3339
+from cloudretry.model import Cloud, Place, Result, Status, rfc3339
 from cloudretry.record import HISTORY_LENGTH, LIFE, PLACE, Record, history_entry, verdict
 from cloudretry.run import Plan, Ran, Reason, decide, run
 from cloudretry.run.recover import Recovered, Wanted, recover
@@ -58,7 +58,7 @@ async def update(
     return await _carry_out(action, record, given(values), inputs, backend, circumstances, resource_id=identifier)
 
 
-def not_fired(action: Action[Any], values: Mapping[str, Any], why: str) -> Outcome:
+def not_fired(action: Action[Any], values: Mapping[str, Any], why: str, *, emulated: bool) -> Outcome:
     """The outcome of a create that could not even start, for an engine that cannot keep state and fail as well.
 
     The next update fires all targets: none has had an attempt.
@@ -70,7 +70,8 @@ def not_fired(action: Action[Any], values: Mapping[str, Any], why: str) -> Outco
     }
     container = str(values.get(action.container_property, ""))
     place = Place(inputs.region or "", getattr(inputs, "project_id", None) or "", container)
-    record = Record(_own_inputs(given(values)), place, Status.FAILED, 1, results, life=secrets.token_hex(8))
+    life = secrets.token_hex(8)
+    record = Record(_own_inputs(given(values)), place, Status.FAILED, 1, results, emulator=emulated, life=life)
     return Outcome(new_id(action, record), record.to_outputs(action), why)
 
 
@@ -106,8 +107,8 @@ async def _carry_out(
 ) -> Outcome:
     started = backend.clock.now()
     session = None
-    if saved is None:
-        session = await open_session(action, None, inputs, backend, circumstances)
+    if saved is None or not _is_placed(action, saved.place):
+        session = await open_session(action, saved, inputs, backend, circumstances)
         place, emulator = session.place, session.client.emulator
     else:
         place, emulator = saved.place, saved.emulator
@@ -162,6 +163,11 @@ async def _carry_out(
 
 
 _NOTHING_LEFT: Mapping[str, float] = {}
+
+
+def _is_placed(action: Action[Any], place: Place) -> bool:
+    """Whether the record says where its fires are, as that of a create that could not start may not."""
+    return bool(place.region and (action.cloud is Cloud.ALICLOUD or place.project_id))
 
 
 def _life(record: Record | None) -> tuple[str, int]:

@@ -117,15 +117,16 @@ class ActionProvider(ResourceProvider):
         return DiffResult(changes=changes, replaces=list(difference.replaces))
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        values = _visible(props)
+        values, emulated = _visible(props), False
         try:
-            circumstances = self._circumstances(props, "create")
-            done = asyncio.run(lifecycle.create(self._action, values, self._backend, circumstances))
+            circumstances, backend = self._circumstances(props, "create"), self._backend
+            emulated = backend.emulated
+            done = asyncio.run(lifecycle.create(self._action, values, backend, circumstances))
         except FireInDoubt as error:
             # A state that says "not fired" would be taken for the answer.
             raise InDoubt(str(error)) from None
         except CloudRetryError as error:
-            unfired = lifecycle.not_fired(self._action, values, str(error))
+            unfired = lifecycle.not_fired(self._action, values, str(error), emulated=emulated)
             return CreateResult(unfired.resource_id, _outputs(unfired, props))
         result = CreateResult(done.resource_id, _outputs(done, props))
         _hand_over(done)
