@@ -131,7 +131,7 @@ class World:
     def preview(self, **changes: Any) -> Difference:
         assert self.state is not None
         news = {name: value for name, value in (self.program | changes).items() if value is not None}
-        asyncio.run(lifecycle.note_saved(self.backend, self.action, self.state))
+        asyncio.run(lifecycle.note_saved(self.backend, self.action, self.state, self.resource))
         interrupted = bool(asyncio.run(self.interrupted(news)))
         place = self.backend.inherited(self.action.cloud)
         return lifecycle.diff(

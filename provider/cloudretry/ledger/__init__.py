@@ -9,12 +9,15 @@
     books.py  sessions.py    what the entries say; which process still lives
         |         |
     fires.py  store.py       a fire and its JSON; where entries are kept
+
+legacy.py reads what version 0.1.0 left.
 """
 
 from cloudretry.ledger.asker import Asker, Granted, can_be_taken_over, is_of_another_resource
 from cloudretry.ledger.books import BY_HAND, Books
 from cloudretry.ledger.fires import Ask, EntryTarget, Fire, TriggerMark, Word
 from cloudretry.ledger.ledger import KEPT, Journal, Ledger
+from cloudretry.ledger.legacy import OldRecords
 
 __all__ = [
     "BY_HAND",
@@ -27,6 +30,7 @@ __all__ = [
     "Granted",
     "Journal",
     "Ledger",
+    "OldRecords",
     "TriggerMark",
     "Word",
     "can_be_taken_over",

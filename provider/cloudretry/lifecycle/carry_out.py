@@ -52,7 +52,7 @@ async def update(
     inputs = parse(action, values)
     check_pinned(record.place, given(values), backend.inherited(action.cloud))
     check_cloud(record, emulated=backend.emulated)
-    await note_saved(backend, action, outputs)
+    await note_saved(backend, action, outputs, circumstances.resource)
     if record.unseen and inputs.reconcile:
         record = await looked_at(action, record, backend, circumstances)
     return await _carry_out(action, record, given(values), inputs, backend, circumstances, resource_id=identifier)

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
 from cloudretry.actions import Action
-from cloudretry.clock import pause
+from cloudretry.clock import Moment, pause
 from cloudretry.errors import CloudRetryError, FireInDoubt, JournalError
 from cloudretry.inputs import given, is_unknown, named_targets
-from cloudretry.ledger import Asker, Books, Fire, Ledger, can_be_taken_over
+from cloudretry.ledger import Asker, Books, Fire, Ledger, OldRecords, can_be_taken_over
 from cloudretry.ledger import books as write
 from cloudretry.lifecycle.circumstances import Backend, Circumstances, Outcome
 from cloudretry.model import Place, rfc3339
 from cloudretry.record import Record
 from cloudretry.run.others import left_by
-from cloudretry.run.recover import Wanted, in_doubt, is_lapsed, is_named, open_fires
+from cloudretry.run.recover import Wanted, in_doubt, is_lapsed, is_named, of_old, open_fires
 
 __all__ = ["asker_at", "forget", "found_open", "hand_over", "note_saved", "settle", "take_up"]
 
@@ -53,6 +53,7 @@ async def take_up(
     ledger, deadline = asker.ledger, backend.clock.monotonic() + circumstances.timeout
     lapsed: list[Fire] = []
     while True:
+        old = await _noting(ledger, _take_in, ledger, wanted, backend.clock.moment())
         asker.began_after, mine, unclear = await _noting(ledger, ledger.look, partial(_of_mine, wanted), fresh=True)
         at_work = [
             fire
@@ -62,7 +63,7 @@ async def take_up(
         # What a run that lives has fired under another name is another resource's, whose targets are waited for.
         strange = [fire for fire in at_work if wanted.record is None and not is_named(fire, wanted)]
         mine, at_work = ([fire for fire in fires if fire not in strange] for fires in (mine, at_work))
-        if not at_work:
+        if not at_work and not old:
             now = backend.clock.moment()
             lapsed = [fire for fire in mine if is_lapsed(fire, now)]
             mine = [fire for fire in mine if fire not in lapsed]
@@ -72,7 +73,7 @@ async def take_up(
             if not others or len(await _noting(ledger, asker.take_over, others)) == len(others):
                 break
             continue  # Another run was first.
-        who = f"another run works on this resource ({at_work[0].holder.where})"
+        who = f"another run works on this resource ({at_work[0].holder.where if at_work else 'of version 0.1.0'})"
         circumstances.progress(f"{who}; waiting for it")
         if circumstances.cancelled.is_set() or backend.clock.monotonic() >= deadline:
             raise CloudRetryError(f"{who}; nothing was fired. Run it again when that has ended")
@@ -85,6 +86,28 @@ async def take_up(
         )
     left = {key: left_by(fire, backend.clock.monotonic(), now) for fire in (*unclear, *mine) for key in fire.unclear}
     return mine, left
+
+
+def _take_in(ledger: Ledger, wanted: Wanted, now: Moment) -> bool:
+    """Move what 0.1.0 left open of this resource into the ledger; true if a process of 0.1.0 is at work on it."""
+    records = OldRecords(ledger.store, wanted.owner)
+    if records.are_held:
+        return True
+    fires = _of_old(records, wanted, now)
+    if not fires:
+        return False
+
+    def conclude(books: Books, _listed: Moment) -> tuple[list[write.Record], None]:
+        news = [replace(fire, number=books.last + 1) for fire in fires if books.get(fire.fire_id) is None]
+        return [write.kept(news)] if news else [], None
+
+    ledger.write(conclude)
+    records.remove({fire.fire_id for fire in fires})
+    return False
+
+
+def _of_old(records: OldRecords, wanted: Wanted, now: Moment) -> list[Fire]:
+    return [fire for fire in of_old(records.fires(), wanted) if not is_lapsed(fire, now)]
 
 
 def _of_mine(wanted: Wanted, books: Books) -> tuple[int, list[Fire], list[Fire]]:
@@ -127,7 +150,12 @@ async def found_open(
     wanted = Wanted(owner, record, keys, triggers, me, backend.state, backend.deployment)
     now = backend.clock.moment()
     found = await _noting(ledger, ledger.look, lambda books: open_fires(books, wanted))
-    return [fire for fire in found if not is_lapsed(fire, now)]
+    taken_in = {fire.fire_id for fire in found}
+    old = await _noting(ledger, _of_old, OldRecords(ledger.store, owner), wanted, now)
+    return [
+        *(fire.revealed(keys) for fire in old if fire.fire_id not in taken_in),
+        *(fire for fire in found if not is_lapsed(fire, now)),
+    ]
 
 
 def _place(action: Action[Any], values: Mapping[str, Any], backend: Backend) -> Place:
@@ -139,10 +167,12 @@ def _place(action: Action[Any], values: Mapping[str, Any], backend: Backend) -> 
     return NOWHERE if is_unknown((region, project, container)) else Place(region, project, container)
 
 
-async def note_saved(backend: Backend, action: Action[Any], outputs: Mapping[str, Any]) -> None:
-    """The engine shows these outputs as old state: the fires of this life up to there are settled."""
+async def note_saved(backend: Backend, action: Action[Any], outputs: Mapping[str, Any], owner: str) -> None:
+    """The engine shows these outputs as old state of ``owner``: the fires of this life up to there are settled."""
     record = Record.from_outputs(action, outputs)
-    await _settle(backend.ledger(action, record.place), lambda books: _known(books, record.life, record.run))
+    ledger = backend.ledger(action, record.place)
+    await _settle(ledger, lambda books: _known(books, record.life, record.run))
+    await _remove_old(ledger, owner, record.fire_ids)
 
 
 async def forget(backend: Backend, action: Action[Any], outputs: Mapping[str, Any], owner: str) -> None:
@@ -166,6 +196,14 @@ async def forget(backend: Backend, action: Action[Any], outputs: Mapping[str, An
         return books.of_life(record.life) + replacements
 
     await _settle(ledger, of_no_use)
+    await _remove_old(ledger, owner, None)
+
+
+async def _remove_old(ledger: Ledger | None, owner: str, fire_ids: Collection[str] | None) -> None:
+    """What 0.1.0 left of these fires of the resource, or of all, is of no use any more."""
+    if ledger is not None:
+        with contextlib.suppress(JournalError):
+            await _noting(ledger, OldRecords(ledger.store, owner).remove, fire_ids)
 
 
 def _known(books: Books, life: str, run: int) -> list[Fire]:

@@ -36,7 +36,7 @@ async def read(
     if not outputs.get("status"):
         return await _import(action, identifier, backend, circumstances)
     record = Record.from_outputs(action, outputs)
-    await note_saved(backend, action, outputs)
+    await note_saved(backend, action, outputs, circumstances.resource)
     try:
         record = await looked_at(action, record, backend, circumstances)
     except CloudRetryError as error:

@@ -225,7 +225,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             return olds, news, plain(olds), plain(news)
 
         olds, news, outputs, values = await _apart(request, read)
-        await lifecycle.note_saved(backend, action, outputs)
+        await lifecycle.note_saved(backend, action, outputs, request.urn)
         compare = functools.partial(
             lifecycle.diff,
             action,

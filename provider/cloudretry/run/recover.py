@@ -28,7 +28,7 @@ from cloudretry.ledger import KEPT, Books, EntryTarget, Fire, Word
 from cloudretry.model import Answer, FireOutcome, Place, Result, Status, rfc3339
 from cloudretry.record import Record, verdict
 
-__all__ = ["BY_HAND", "Recovered", "Wanted", "in_doubt", "is_lapsed", "is_named", "open_fires", "recover"]
+__all__ = ["BY_HAND", "Recovered", "Wanted", "in_doubt", "is_lapsed", "is_named", "of_old", "open_fires", "recover"]
 
 
 BY_HAND = "cli/cloudretry:"
@@ -107,6 +107,22 @@ def is_named(fire: Fire, wanted: Wanted) -> bool:
 
 def _is_of_this_program(fire: Fire, wanted: Wanted) -> bool:
     return fire.session == wanted.session or bool(fire.ask.deployment and fire.ask.deployment == wanted.deployment)
+
+
+def of_old(fires: Sequence[Fire], wanted: Wanted) -> list[Fire]:
+    """Those of the fires that 0.1.0 left open which belong to what is wanted, as it saw them, in terms of a ledger."""
+    record = wanted.record
+    if record is None:
+        return [
+            replace(fire, ask=replace(fire.ask, state=wanted.state))
+            for fire in fires
+            if fire.ask.creating and fire.ask.triggers.fits(wanted.triggers)
+        ]
+    return [
+        replace(fire, ask=replace(fire.ask, life=record.life, run=record.run + 1, state=wanted.state))
+        for fire in fires
+        if not fire.ask.creating and fire.ask.generation >= record.generation and fire.fire_id not in record.fire_ids
+    ]
 
 
 def in_doubt(fire: Fire, wanted: Wanted) -> bool:

@@ -108,7 +108,7 @@ class ActionProvider(ResourceProvider):
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> DiffResult:
         olds, news, backend = _visible(_olds), _visible(_news), self._backend
-        asyncio.run(lifecycle.note_saved(backend, self._action, olds))
+        asyncio.run(lifecycle.note_saved(backend, self._action, olds, self._resource(_news)))
         interrupted = bool(asyncio.run(self._interrupted(news, olds, self._resource(_news))))
         # A place that is not the pinned one is reported by the update: an error in here would be shown as a traceback.
         difference = lifecycle.diff(self._action, olds, news, lifecycle.NOWHERE, interrupted=interrupted)
