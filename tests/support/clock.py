@@ -18,6 +18,7 @@ class FakeClock:
     def __init__(self) -> None:
         self._monotonic = 1000.0
         self._ahead = START - 1000.0
+        self._slept = 0.0
         self._due: list[tuple[float, Callable[[], None]]] = []
 
     def now(self) -> float:
@@ -27,7 +28,7 @@ class FakeClock:
         return self._monotonic
 
     def moment(self) -> Moment:
-        return Moment(self.now(), self.boot, self.monotonic())
+        return Moment(self.now(), self.boot, self.monotonic() + self._slept)
 
     async def sleep(self, seconds: float) -> None:
         self.advance(seconds)
@@ -45,6 +46,11 @@ class FakeClock:
     def jump(self, seconds: float) -> None:
         """Set the wall clock forward or back; no time passes."""
         self._ahead += seconds
+
+    def suspend(self, seconds: float) -> None:
+        """Let the machine sleep: its monotonic clock stands still meanwhile, as Linux' does."""
+        self._ahead += seconds
+        self._slept += seconds
 
     def after(self, seconds: float, event: Callable[[], None]) -> None:
         """Let something happen while somebody sleeps."""

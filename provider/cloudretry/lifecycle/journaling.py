@@ -54,7 +54,8 @@ async def take_up(
     lapsed: list[Fire] = []
     while True:
         old = await _noting(ledger, _take_in, ledger, wanted, backend.clock.moment())
-        asker.began_after, mine, unclear = await _noting(ledger, ledger.look, partial(_of_mine, wanted), fresh=True)
+        asker.began_after, mine, known = await _noting(ledger, ledger.look, partial(_of_mine, wanted), fresh=True)
+        unclear = [fire for fire in known if fire.unclear]
         at_work = [
             fire
             for fire in (*mine, *unclear)
@@ -84,7 +85,7 @@ async def take_up(
             f"a fire of {', '.join(fire.keys[:3])} at {rfc3339(fire.began.at)} was interrupted more than a day ago: it "
             "is not taken up any more"
         )
-    left = {key: left_by(fire, backend.clock.monotonic(), now) for fire in (*unclear, *mine) for key in fire.unclear}
+    left = {key: left_by(fire, backend.clock.monotonic(), now) for fire in (*known, *mine) for key in fire.keys}
     return mine, left
 
 
@@ -111,12 +112,11 @@ def _of_old(records: OldRecords, wanted: Wanted, now: Moment) -> list[Fire]:
 
 
 def _of_mine(wanted: Wanted, books: Books) -> tuple[int, list[Fire], list[Fire]]:
-    """How far the books go; the fires that the state does not hold, and those that it does and that are unclear."""
+    """How far the books go; the fires that the state does not hold, and those that it does."""
     mine = open_fires(books, wanted)
     known = books.of_life(wanted.record.life) if wanted.record is not None else []
     taken = {fire.fire_id for fire in mine}
-    unclear = [fire.revealed(wanted.keys) for fire in known if fire.unclear and fire.fire_id not in taken]
-    return books.last, mine, unclear
+    return books.last, mine, [fire.revealed(wanted.keys) for fire in known if fire.fire_id not in taken]
 
 
 def _doubt(fire: Fire) -> str:

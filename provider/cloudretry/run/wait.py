@@ -69,9 +69,11 @@ class Watched:
 
 
 def watched(session: Session, target: Target, result: Result, *, accepted: bool, fired: float | None = None) -> Watched:
-    """A target to wait for, from when its fire ended; without ``fired`` its result says when an earlier run sent it."""
-    if fired is None:
-        fired = session.clock.monotonic() - max(0.0, session.clock.now() - (result.fired_at or 0.0))
+    """A target to wait for, from when its fire ended: as far as that is known, and not before its result says that it
+    was sent, which the wall clock may have told wrongly.
+    """
+    sent = session.clock.monotonic() - max(0.0, session.clock.now() - (result.fired_at or 0.0))
+    fired = sent if fired is None else max(fired, sent)
     return Watched(target, result, accepted, fired, moved=was_moving(session.action, result))
 
 
