@@ -588,3 +588,16 @@ def test_a_job_that_keeps_failing_is_reconciled_as_often_as_attempts_and_cooldow
     assert world.cloud.effects == {"jb1": 4}
     assert len(fired_at) == 4
     assert all(later - one >= 600 for one, later in itertools.pairwise(fired_at))
+
+
+@pytest.mark.parametrize("was", [True, False], ids=["the emulator, then a cloud", "a cloud, then the emulator"])
+def test_what_was_fired_on_the_emulator_is_neither_the_same_on_a_cloud_nor_fired_there(was: bool) -> None:
+    world = drs(jb1=[GOOD])
+    world.cloud.emulator = was
+    world.up()
+    world.cloud.emulator = not was
+    with pytest.raises(PinnedPlaceChanged, match="where nothing was fired for it"):
+        world.preview()
+    step = world.up()
+    assert (step.kind, step.posts) == ("error", 0)
+    assert "pulumi up --replace URN" in step.failure
