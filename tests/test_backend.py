@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from cloudretry.backend import ConfiguredBackend
+from cloudretry.backend import ConfiguredBackend, pulumi_backend
 from cloudretry.config import load
 from cloudretry.emulator import CREDENTIALS
 from cloudretry.errors import PinnedPlaceChanged
@@ -163,3 +163,16 @@ print(sorted(heavy & sys.modules.keys()))
 """
     done = subprocess.run([sys.executable, "-c", script, profile], capture_output=True, text=True, timeout=60)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+@pytest.mark.parametrize(
+    ("url", "where"),
+    [
+        ("postgres://user:planted@host/db?sslmode=off", "postgres://host/db"),
+        ("postgres://user:pl@nted@host/db/", "postgres://host/db"),
+        ("file:///home/me@work/state", "file:///home/me@work/state"),
+        ("s3://bucket/me@work", "s3://bucket/me@work"),
+    ],
+)
+def test_where_the_state_is_kept_is_told_without_credentials(url: str, where: str) -> None:
+    assert pulumi_backend({"PULUMI_BACKEND_URL": url}) == where
