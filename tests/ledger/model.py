@@ -1,6 +1,6 @@
 """The ledger's protocol, small enough to be explored whole: every order of every step, with every death.
 
-    python tests/ledger/model.py          the larger forms: some minutes
+    python tests/ledger/model.py          the larger forms: a minute or two
     python tests/ledger/model.py paths    the shortest way to what a variant without a guard does wrong
 
 Runs work at one place, each for an *ask*: one fire of each of its targets. Two runs of one ask are a run and its
@@ -400,11 +400,14 @@ QUICK = {
 }
 
 LONG = {
-    "three runs of one ask": Model(A, A, A, losses=0),
-    "two runs of one ask, and another asker": Model(A, A, B, losses=0),
-    "three askers": Model(A, B, B._replace(owner="c", ask="c1"), losses=0),
+    "three runs of one ask": Model(A, A, A, doubts=0, losses=0),
+    "two runs of one ask, and another asker": Model(A, A, B, doubts=0, losses=0),
+    "three askers": Model(A, B, Asked("c", "c1", ("T",)), doubts=0, losses=0),
     "asked, asked anew, and another asker": Model(A, ANEW, B, doubts=0, losses=0),
-    "two askers, two targets, with each fault": Model(A._replace(targets=("T", "U")), B._replace(targets=("U", "T"))),
+    "two askers, two targets, and a lost reply": Model(
+        A._replace(targets=("T", "U")), B._replace(targets=("U", "T")), doubts=0
+    ),
+    "a run and its repetition, with each fault twice": Model(A, A, doubts=2, losses=2),
 }
 
 BROKEN = {
