@@ -13,6 +13,7 @@ import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -79,6 +80,11 @@ class Ledger:
         self._waiting: list[_Wish[Any]] = []
         self._queue = threading.Lock()
         self._turn = threading.RLock()
+
+    @cached_property
+    def beside(self) -> frozenset[str]:
+        """What the store holds beside ledgers, by its name at the top, as it was at first."""
+        return frozenset(self.store.names("")) - {"places", "sessions"}
 
     def look(self, read: Callable[[Books], T], *, fresh: bool = False) -> T:
         """What the books say. Those of the first look are good enough unless they have to be ``fresh``.

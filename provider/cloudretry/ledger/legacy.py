@@ -18,7 +18,8 @@ from cloudretry.clock import Moment
 from cloudretry.errors import ConfigurationError
 from cloudretry.folders import pulumi_home
 from cloudretry.ledger.fires import Ask, EntryTarget, Fire, Holder, TriggerMark, conceal
-from cloudretry.ledger.store import Folder, Store
+from cloudretry.ledger.ledger import Ledger
+from cloudretry.ledger.store import Folder
 from cloudretry.model import Answer, CloudError, FireOutcome
 
 __all__ = ["OldRecords"]
@@ -33,12 +34,14 @@ class OldRecords:
     :raises JournalError: by each call; the folder cannot be read or written.
     """
 
-    def __init__(self, store: Store, owner: str, environ: Mapping[str, str] = os.environ) -> None:
-        self._store = store
+    def __init__(self, ledger: Ledger, owner: str, environ: Mapping[str, str] = os.environ) -> None:
+        self._store = ledger.store
+        # Hardly a journal has any, and this is asked for each resource.
+        there = ledger.beside
         # What was fired by hand had no backend before its name.
-        self._folders = {
-            hashlib.sha256(name.encode()).hexdigest()[:32]: name for name in (f"{_backend(environ)} {owner}", owner)
-        }
+        names = (f"{_backend(environ)} {owner}", owner) if there else ()
+        digests = {hashlib.sha256(name.encode()).hexdigest()[:32]: name for name in names}
+        self._folders = {digest: name for digest, name in digests.items() if digest in there}
         self._owner = owner
 
     @property

@@ -91,7 +91,7 @@ async def take_up(
 
 def _take_in(ledger: Ledger, wanted: Wanted, now: Moment) -> bool:
     """Move what 0.1.0 left open of this resource into the ledger; true if a process of 0.1.0 is at work on it."""
-    records = OldRecords(ledger.store, wanted.owner)
+    records = OldRecords(ledger, wanted.owner)
     if records.are_held:
         return True
     fires = _of_old(records, wanted, now)
@@ -149,13 +149,17 @@ async def found_open(
     me = ledger.sessions.holder.session
     wanted = Wanted(owner, record, keys, triggers, me, backend.state, backend.deployment)
     now = backend.clock.moment()
-    found = await _noting(ledger, ledger.look, lambda books: open_fires(books, wanted))
-    taken_in = {fire.fire_id for fire in found}
-    old = await _noting(ledger, _of_old, OldRecords(ledger.store, owner), wanted, now)
-    return [
-        *(fire.revealed(keys) for fire in old if fire.fire_id not in taken_in),
-        *(fire for fire in found if not is_lapsed(fire, now)),
-    ]
+
+    def look() -> list[Fire]:
+        found = ledger.look(lambda books: open_fires(books, wanted))
+        taken_in = {fire.fire_id for fire in found}
+        old = _of_old(OldRecords(ledger, owner), wanted, now)
+        return [
+            *(fire.revealed(keys) for fire in old if fire.fire_id not in taken_in),
+            *(fire for fire in found if not is_lapsed(fire, now)),
+        ]
+
+    return await _noting(ledger, look)
 
 
 def _place(action: Action[Any], values: Mapping[str, Any], backend: Backend) -> Place:
@@ -171,8 +175,7 @@ async def note_saved(backend: Backend, action: Action[Any], outputs: Mapping[str
     """The engine shows these outputs as old state of ``owner``: the fires of this life up to there are settled."""
     record = Record.from_outputs(action, outputs)
     ledger = backend.ledger(action, record.place)
-    await _settle(ledger, lambda books: _known(books, record.life, record.run))
-    await _remove_old(ledger, owner, record.fire_ids)
+    await _settle(ledger, lambda books: _known(books, record.life, record.run), owner, record.fire_ids)
 
 
 async def forget(backend: Backend, action: Action[Any], outputs: Mapping[str, Any], owner: str) -> None:
@@ -195,15 +198,7 @@ async def forget(backend: Backend, action: Action[Any], outputs: Mapping[str, An
         ]
         return books.of_life(record.life) + replacements
 
-    await _settle(ledger, of_no_use)
-    await _remove_old(ledger, owner, None)
-
-
-async def _remove_old(ledger: Ledger | None, owner: str, fire_ids: Collection[str] | None) -> None:
-    """What 0.1.0 left of these fires of the resource, or of all, is of no use any more."""
-    if ledger is not None:
-        with contextlib.suppress(JournalError):
-            await _noting(ledger, OldRecords(ledger.store, owner).remove, fire_ids)
+    await _settle(ledger, of_no_use, owner, None)
 
 
 def _known(books: Books, life: str, run: int) -> list[Fire]:
@@ -215,16 +210,23 @@ def _known(books: Books, life: str, run: int) -> list[Fire]:
     return held + [fire for fire in books.creates(last.ask.owner, last.ask.state) if fire.number < last.number]
 
 
-async def _settle(ledger: Ledger | None, known: Callable[[Books], list[Fire]]) -> None:
+async def _settle(
+    ledger: Ledger | None, known: Callable[[Books], list[Fire]], owner: str, old: Collection[str] | None
+) -> None:
+    """Note that these fires are saved. Of what 0.1.0 left of the resource, these or all are of no use any more."""
     if ledger is None:
         return
 
     def unsaved(books: Books) -> list[str]:
         return list(dict.fromkeys(fire.fire_id for fire in known(books) if not fire.saved))
 
+    def note() -> None:
+        if fire_ids := ledger.look(unsaved):
+            _note(ledger, fire_ids)
+        OldRecords(ledger, owner).remove(old)
+
     with contextlib.suppress(JournalError):
-        if fire_ids := await _noting(ledger, ledger.look, unsaved):
-            await _noting(ledger, _note, ledger, fire_ids)
+        await _noting(ledger, note)
 
 
 def _note(ledger: Ledger, fire_ids: list[str]) -> None:
