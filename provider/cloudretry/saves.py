@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,9 +55,17 @@ class _Given:
 
 
 class Saves:
-    """The outcomes that one process has given to the engine. Belongs to one event loop."""
+    """The outcomes that one process has given to the engine. Belongs to one event loop.
 
-    def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
+    ``settle`` notes that an outcome is saved.
+    """
+
+    def __init__(
+        self,
+        settle: Callable[[lifecycle.Outcome], Awaitable[None]] = lifecycle.settle,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._settle = settle
         self._skips = "PULUMI_SKIP_CHECKPOINTS" in environ
         self._given: list[_Given] = []
         self._asking: set[asyncio.Task[None]] = set()
@@ -89,7 +97,7 @@ class Saves:
                 if given.address not in is_closed:
                     is_closed[given.address] = await _refuses(given.address)
                 if is_closed[given.address]:
-                    await lifecycle.settle(given.done)
+                    await self._settle(given.done)
         for channel in self._channels.values():
             await channel.close()
 
@@ -104,7 +112,7 @@ class Saves:
                 words = str(error.details())
                 if given.token in words and "not found" in words:
                     given.is_settled = True
-                    await lifecycle.settle(given.done)
+                    await self._settle(given.done)
                 return
             given.known_at = loop.time()
             since = given.known_at - given.at

@@ -79,7 +79,7 @@ class LockedSessions:
                 self._lock = None
 
     def _of(self, session: str) -> FileLock:
-        return FileLock(self._folder / f"{session}.lock", thread_local=False, mode=0o600)
+        return FileLock(self._folder / f"{session}.lock", thread_local=False, mode=0o600, fallback_to_soft=False)
 
     def _sweep(self) -> None:
         """Remove what dead processes left. One that has just made its file and not locked it yet is not so old."""

@@ -127,6 +127,8 @@ class Folder:
         """
         with self._told("written", _WRITABLE):
             make_private(folder)
+            if not folder.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
             self._refuse_strangers(folder)
 
     def _refuse_strangers(self, folder: Path) -> None:

@@ -11,7 +11,7 @@ from cloudretry.lifecycle.circumstances import DEFAULT_TIMEOUT, Backend, Circums
 from cloudretry.lifecycle.claims import Claims
 from cloudretry.lifecycle.difference import NOWHERE, Change, ChangeKind, Difference, diff
 from cloudretry.lifecycle.forecast import Forecast, forecast
-from cloudretry.lifecycle.journaling import forget, found_open, hand_over, note_saved, settle
+from cloudretry.lifecycle.journaling import forget, found_open, hand_over, note_saved, settle, settle_now
 from cloudretry.lifecycle.outlook import Outlook
 from cloudretry.lifecycle.reading import read, recorded_inputs
 
@@ -40,5 +40,6 @@ __all__ = [
     "read",
     "recorded_inputs",
     "settle",
+    "settle_now",
     "update",
 ]

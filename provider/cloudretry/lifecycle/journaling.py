@@ -25,7 +25,7 @@ from cloudretry.record import Record
 from cloudretry.run.others import left_by
 from cloudretry.run.recover import Wanted, in_doubt, is_lapsed, is_named, of_old, open_fires
 
-__all__ = ["asker_at", "forget", "found_open", "hand_over", "note_saved", "settle", "take_up"]
+__all__ = ["asker_at", "forget", "found_open", "hand_over", "note_saved", "settle", "settle_now", "take_up"]
 
 T = TypeVar("T")
 
@@ -245,9 +245,15 @@ async def hand_over(done: Outcome) -> None:
 
 async def settle(done: Outcome) -> None:
     """The engine has acknowledged that it has saved the outcome."""
+    if done.asker is not None:
+        await _noting(done.asker.ledger, settle_now, done)
+
+
+def settle_now(done: Outcome) -> None:
+    """The same, blocking: an interpreter that is shutting down starts no thread any more."""
     if done.asker is not None and done.asker.own:
         with contextlib.suppress(JournalError):
-            await _noting(done.asker.ledger, _note, done.asker.ledger, done.asker.own)
+            _note(done.asker.ledger, done.asker.own)
 
 
 async def _noting(ledger: Ledger, function: Callable[..., T], *arguments: Any, **named: Any) -> T:

@@ -268,7 +268,11 @@ def _saves() -> tuple[asyncio.AbstractEventLoop, Saves]:
     """What asks the engine, on an event loop of its own."""
     from cloudretry.saves import Saves
 
-    loop, saves = asyncio.new_event_loop(), Saves()
+    async def settle(done: lifecycle.Outcome) -> None:
+        # On the thread of this loop: at the end of the process no other one can be started.
+        lifecycle.settle_now(done)
+
+    loop, saves = asyncio.new_event_loop(), Saves(settle)
     threading.Thread(target=loop.run_forever, name="cloudretry-saves", daemon=True).start()
 
     def end() -> None:
