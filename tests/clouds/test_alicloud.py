@@ -147,7 +147,7 @@ def test_a_missing_region_is_told_how_to_be_given() -> None:
 
 
 def test_a_region_that_would_make_up_another_host_is_refused() -> None:
-    with pytest.raises(InvalidInput, match=r"'evil\.example/' is not a region"):
+    with pytest.raises(InvalidInput, match="region: is not a region"):
         connect(Cloud.ALICLOUD, load({"alicloud": KEYS}, {}), region="evil.example/")
 
 

@@ -677,7 +677,7 @@ class TestPlaces:
             connect(Cloud.HUAWEICLOUD, load({"huaweicloud": {"token": "t1"}}, {}))
 
     def test_a_region_that_would_make_up_another_host_is_refused(self) -> None:
-        with pytest.raises(InvalidInput, match=r"region: 'evil\.example/#' is not a region"):
+        with pytest.raises(InvalidInput, match="region: is not a region"):
             connect(Cloud.HUAWEICLOUD, load({"huaweicloud": {"token": "t1"}}, {}), region="evil.example/#")
 
     def test_the_emulator_takes_the_place_of_every_endpoint_and_credential(self, emulator: Emulator) -> None:

@@ -23,7 +23,7 @@ PINNED, OLDEST = ROOT / ".engine/bin", ROOT / ".engine/oldest"
 """The programs of the engine that all tests run on, and of the oldest that is supported."""
 
 STACK = "dev"
-FRAME_OF_OURS = re.compile(r'File "[^"]*/provider/cloudretry/')
+FRAME_OF_OURS = re.compile(r'File "[^"]*/(?:provider/cloudretry|sdk/python/pulumi_cloudretry)/')
 """A line of a traceback that leads through the provider."""
 
 LOGS = "engine-logs"

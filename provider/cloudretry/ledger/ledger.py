@@ -13,7 +13,6 @@ import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -81,9 +80,9 @@ class Ledger:
         self._queue = threading.Lock()
         self._turn = threading.RLock()
 
-    @cached_property
+    @property
     def beside(self) -> frozenset[str]:
-        """What the store holds beside ledgers, by its name at the top, as it was at first."""
+        """What the store holds beside ledgers, by its name at the top."""
         return frozenset(self.store.names("")) - {"places", "sessions"}
 
     def look(self, read: Callable[[Books], T], *, fresh: bool = False) -> T:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from cloudretry.actions import ACTIONS, Action
 from cloudretry.actions.base import ActionInputs
 from cloudretry.bounds import LONGEST_EXPORT, LONGEST_MESSAGE
-from cloudretry.errors import ExportError
+from cloudretry.errors import CloudRetryError, ExportError
 from cloudretry.folders import read_bytes
 from cloudretry.lifecycle import failure
 from cloudretry.model import Result, Status, parse_time, rfc3339
@@ -165,7 +165,7 @@ def read(content: bytes, where: str, *, stack: str = "") -> Report:
             retries.append(_retry(resource, action))
         except _Concealed:
             unreadable.append(Unreadable(_name(resource.urn), "its status is a secret"))
-        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
+        except (CloudRetryError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError):
             words = "its outputs are not what this version of the provider writes"
             unreadable.append(Unreadable(_name(resource.urn), words))
     return Report(

@@ -125,7 +125,7 @@ async def _take_over(
     """Find out what became of fires that nobody is at work on."""
     fires = {fire.fire_id: fire for _, fire in orphans.values()}
     for of_others in (False, True):
-        if some := [fire for fire in fires.values() if asker.is_of_this_resource(fire) is not of_others]:
+        if some := [fire for fire in fires.values() if asker.might_be_ours(fire) is not of_others]:
             await session.noting(partial(asker.take_over, some, of_others=of_others))
     unclear = []
     for key, (target, fire) in orphans.items():
