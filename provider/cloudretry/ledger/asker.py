@@ -166,13 +166,6 @@ class Asker:
         ask = self.ask
         return fire.ask.life == ask.life or (fire.ask.owner, fire.ask.state) == (ask.owner, ask.state)
 
-    def might_be_ours(self, fire: Fire) -> bool:
-        """Whether it is this resource's, or a create's with the same triggers, whose run died: perhaps this resource
-        had another name then.
-        """
-        is_same_create = fire.ask.creating and self.ask.creating and fire.ask.triggers.fits(self.triggers)
-        return self.is_of_this_resource(fire) or is_same_create
-
     def is_of_this_ask(self, fire: Fire) -> bool:
         """Whether it is what this run asks for itself, fired by another run since this one began."""
         return (

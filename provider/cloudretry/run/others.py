@@ -25,6 +25,7 @@ from cloudretry.errors import JournalError
 from cloudretry.ledger import Asker, Fire, can_be_taken_over, is_of_another_resource
 from cloudretry.model import Result, Status, Target, rfc3339
 from cloudretry.run.progress import Progress
+from cloudretry.run.recover import is_alike
 from cloudretry.run.session import Session
 from cloudretry.run.wait import Watched, watch
 
@@ -125,7 +126,7 @@ async def _take_over(
     """Find out what became of fires that nobody is at work on."""
     fires = {fire.fire_id: fire for _, fire in orphans.values()}
     for of_others in (False, True):
-        if some := [fire for fire in fires.values() if asker.might_be_ours(fire) is not of_others]:
+        if some := [fire for fire in fires.values() if _might_be_ours(fire, asker) is not of_others]:
             await session.noting(partial(asker.take_over, some, of_others=of_others))
     unclear = []
     for key, (target, fire) in orphans.items():
@@ -137,6 +138,14 @@ async def _take_over(
             done.free.append(target)
         else:
             done.results[result.target] = result
+
+
+def _might_be_ours(fire: Fire, asker: Asker) -> bool:
+    """Whether it is this resource's, or that of a create which may have been this one under another name."""
+    if asker.is_of_this_resource(fire):
+        return True
+    are_creates = fire.ask.creating and asker.ask.creating
+    return are_creates and is_alike(fire.ask, asker.ask.owner, asker.triggers)
 
 
 def _is_earlier(fire: Fire, asker: Asker) -> bool:

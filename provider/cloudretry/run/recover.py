@@ -24,11 +24,22 @@ from typing import Any
 
 from cloudretry.actions.base import ActionInputs
 from cloudretry.clock import Moment
-from cloudretry.ledger import KEPT, Books, EntryTarget, Fire, Word
+from cloudretry.ledger import KEPT, Ask, Books, EntryTarget, Fire, Word
 from cloudretry.model import Answer, FireOutcome, Place, Result, Status, rfc3339
 from cloudretry.record import Record, verdict
 
-__all__ = ["BY_HAND", "Recovered", "Wanted", "in_doubt", "is_lapsed", "is_named", "of_old", "open_fires", "recover"]
+__all__ = [
+    "BY_HAND",
+    "Recovered",
+    "Wanted",
+    "in_doubt",
+    "is_alike",
+    "is_lapsed",
+    "is_named",
+    "of_old",
+    "open_fires",
+    "recover",
+]
 
 
 BY_HAND = "cli/cloudretry:"
@@ -95,9 +106,12 @@ def _belongs(fire: Fire, wanted: Wanted) -> bool:
     if record is not None:
         fits = ask.triggers.fits(wanted.triggers) or ask.triggers.fits(record.triggers)
         return is_named(fire, wanted) and fits
-    # What was fired by hand is not what a resource asked for.
-    by_hand = [owner.startswith(BY_HAND) for owner in (ask.owner, wanted.owner)]
-    return by_hand[0] == by_hand[1] and ask.triggers.fits(wanted.triggers)
+    return is_alike(ask, wanted.owner, wanted.triggers)
+
+
+def is_alike(ask: Ask, owner: str, triggers: Mapping[str, Any]) -> bool:
+    """Whether it asked for the same, if under another name. What was fired by hand is not what a resource asked for."""
+    return ask.owner.startswith(BY_HAND) == owner.startswith(BY_HAND) and ask.triggers.fits(triggers)
 
 
 def is_named(fire: Fire, wanted: Wanted) -> bool:
