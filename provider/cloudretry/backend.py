@@ -125,9 +125,9 @@ class ConfiguredBackend:
         """The ledger of a place; ``None`` if no journal is kept, or the place is not known well enough. Asks nobody."""
         if self.journal is None or not place.region or (action.cloud is Cloud.HUAWEICLOUD and not place.project_id):
             return None
-        # An embedded emulator has another port in each process, and one state for all.
-        emulator = EMBEDDED if self.config.emulator == EMBEDDED else self.config.emulator
         try:
+            # By its name in the configuration: an embedded emulator has another port in each process, and one state.
+            emulator = self.config.emulator
             where = endpoint(action.cloud, self.config, action.fires.service, place.region, emulator_url=emulator)
         except ConfigurationError:
             return None  # The run that needs a connection says why there is none.

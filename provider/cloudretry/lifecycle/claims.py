@@ -11,7 +11,13 @@ from cloudretry.errors import InvalidInput
 from cloudretry.inputs import named_targets, property_path
 from cloudretry.model import Place
 
-__all__ = ["Claims"]
+__all__ = ["Claims", "located"]
+
+
+def located(values: Mapping[str, Any], inherited: Place) -> tuple[Any, Any]:
+    """The region and project of a resource: what it does not name is inherited, the project with its region."""
+    region = values.get("region") or inherited.region
+    return region, values.get("projectId") or (inherited.project_id if region == inherited.region else "")
 
 
 class Claims:
@@ -27,9 +33,7 @@ class Claims:
 
         A resource that names no region or project has the ``inherited`` one.
         """
-        region = values.get("region") or inherited.region
-        project = values.get("projectId") or (inherited.project_id if region == inherited.region else "")
-        place = (region, project, values.get(action.container_property))
+        place = (*located(values, inherited), values.get(action.container_property))
         if not all(part is None or isinstance(part, str) for part in place):
             # Not known yet, or a finding of check.
             return []

@@ -20,19 +20,16 @@ from cloudretry.inputs import given, is_unknown, named_targets
 from cloudretry.ledger import Asker, Books, Fire, Ledger, OldRecords, can_be_taken_over
 from cloudretry.ledger import books as write
 from cloudretry.lifecycle.circumstances import Backend, Circumstances, Outcome
+from cloudretry.lifecycle.claims import located
+from cloudretry.lifecycle.difference import NOWHERE
 from cloudretry.model import Place, rfc3339
 from cloudretry.record import Record
-from cloudretry.run.others import left_by
+from cloudretry.run.others import LEDGER_CHECK, left_by
 from cloudretry.run.recover import Wanted, in_doubt, is_lapsed, is_named, of_old, open_fires
 
 __all__ = ["asker_at", "forget", "found_open", "hand_over", "note_saved", "settle", "settle_now", "take_up"]
 
 T = TypeVar("T")
-
-NOWHERE = Place("")
-
-LEDGER_CHECK = 0.5
-"""Seconds between two looks whether another run has ended."""
 
 
 def asker_at(backend: Backend, action: Action[Any], place: Place, circumstances: Circumstances) -> Asker | None:
@@ -164,9 +161,7 @@ async def found_open(
 
 def _place(action: Action[Any], values: Mapping[str, Any], backend: Backend) -> Place:
     """Where a resource that is to be created will be; empty as far as only the cloud could tell."""
-    inherited = backend.inherited(action.cloud)
-    region = values.get("region") or inherited.region
-    project = values.get("projectId") or (inherited.project_id if region == inherited.region else "")
+    region, project = located(values, backend.inherited(action.cloud))
     container = values.get(action.container_property, "")
     return NOWHERE if is_unknown((region, project, container)) else Place(region, project, container)
 

@@ -29,7 +29,7 @@ from cloudretry.run.recover import is_alike
 from cloudretry.run.session import Session
 from cloudretry.run.wait import Watched, watch
 
-__all__ = ["OthersDone", "left_by", "wait_for_others"]
+__all__ = ["LEDGER_CHECK", "OthersDone", "left_by", "wait_for_others"]
 
 LEDGER_CHECK = 0.5
 """Seconds between two looks into the ledger."""
